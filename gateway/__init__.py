@@ -1,0 +1,1 @@
+"""An open national switchpoint: decides, routes, carries and remembers; holds no medical data."""

@@ -1,0 +1,39 @@
+"""What can one do from a terminal? The `switchpoint` program: one line and exit code 2 for whatever cannot be done.
+
+Exit codes: 0 done, 1 it ran but came out otherwise (a refusal, a step of the story gone wrong), 2 cannot be done.
+"""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from gateway.cli import ask, consent, demo, doctor, join, journal, pki, regime, serve, sources
+from gateway.cli.place import Misuse
+
+program = typer.Typer(
+    name="switchpoint", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
+    help="An open national health-exchange switchpoint to test against.",
+)  # fmt: skip
+program.command("demo")(demo.demo)
+program.command("serve")(serve.serve)
+program.command("sources")(sources.sources)
+program.command("join")(join.join)
+program.command("ask")(ask.ask)
+program.command("doctor")(doctor.doctor)
+program.add_typer(pki.commands, name="pki", help="The throw-away certificate authority of a simulation.")
+program.add_typer(regime.commands, name="regime", help="Which arrangement is in force.")
+program.add_typer(consent.commands, name="consent", help="What a patient said, and taking in what she says now.")
+program.add_typer(journal.commands, name="journal", help="What happened on the exchange.")
+
+
+def main() -> None:
+    """Run the program. Whatever cannot be done ends as one line on standard error and exit code 2."""
+    try:
+        program()
+    except Misuse as wrong:
+        sys.stderr.write(f"switchpoint: {wrong}\n")
+        sys.exit(2)
+    except BrokenPipeError:
+        sys.exit(0)

@@ -277,7 +277,7 @@ class Entry:
 @dataclass(frozen=True, slots=True)
 class Answer:
     """A source answered. `truncated`: it paged, its entries are delivered but more exist. `limits` are the treatment
-    limits found, as (code, permit or deny) pairs, to flag contradictions between sources; empty for other categories."""
+    limits found, as (code, permit or deny) pairs, to flag contradictions between sources."""
 
     entries: tuple[Entry, ...]
     truncated: bool = False
@@ -286,7 +286,7 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """A source did not deliver. `detail` is for the journal: never content, never a BSN. `breaker`: counts against it."""
+    """A source did not deliver. `detail` is for the journal: never content or a BSN. `breaker`: counts against it."""
 
     failing: Failing
     detail: str
@@ -435,8 +435,8 @@ class RegimeSwitch:
 class Network:
     """Everything all workers must agree on, as of `version`: participants, revocations, regimes and the clock.
 
-    `revoked` holds certificate serial numbers (upper-case hex, no leading zeros) the exchange itself has revoked, beside
-    the certificate authority's list. `clock_offset` is domain time minus wall time.
+    `revoked` holds certificate serial numbers (upper-case hex, no leading zeros) the exchange itself has revoked,
+    beside the certificate authority's list. `clock_offset` is domain time minus wall time.
     """
 
     version: int

@@ -1,7 +1,7 @@
 """What may be written in the journal, and who may read which field of it? One catalogue; nothing unlisted leaves.
 
-The journal is the one log of the exchange (NEN 7513, domain.md section 7): permitted, refused and failed attempts alike.
-It never holds content, and names a patient only by key. Console, patient page and AuditEvent are views of it.
+The journal is the one log of the exchange (NEN 7513, domain.md section 7): permitted, refused and failed attempts
+alike. It never holds content, and names a patient only by key. Console, patient page and AuditEvent are views of it.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Flag, StrEnum, auto
+from types import MappingProxyType
 
 from gateway.rules.exchange import AortaId, PatientKey
 from gateway.rules.identifiers import Ura
@@ -166,7 +167,7 @@ class UnlistedField(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One journal line. `at` is domain time, `wall` wall time; `custodian` is whose data it concerns, `requester` who acted.
+    """One journal line. `at` is domain time, `wall` wall time; `custodian`: whose data; `requester`: who acted.
 
     `aorta` is None only for acts outside any call (an operator's). Sequence numbers are the ledger's.
     """
@@ -184,9 +185,10 @@ class Line:
         unlisted = self.fields.keys() - FIELDS[self.event].keys()
         if unlisted:
             raise UnlistedField(f"{self.event} has no field {', '.join(sorted(unlisted))}")
+        object.__setattr__(self, "fields", MappingProxyType(dict(self.fields)))
 
 
 def view(line: Line, audience: Audience) -> dict[str, Json]:
     """The fields of this line that `audience` may see."""
     listed = FIELDS[line.event]
-    return {name: value for name, value in line.fields.items() if audience in listed[name]}
+    return {name: value for name, value in line.fields.items() if audience & listed[name]}

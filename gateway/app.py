@@ -1,0 +1,187 @@
+"""How is it all put together? The composition root: the only file that knows every room, and that reads a clock.
+
+Everything below takes the time, the stores and the door to the sources as arguments.
+"""
+
+from __future__ import annotations
+
+import gc
+import shutil
+import uuid
+from collections.abc import Awaitable, Callable, MutableMapping
+from contextlib import AsyncExitStack, suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from typing import Any
+
+from gateway.fhir.answers import read_answer
+from gateway.flows.means import Deadlines, Live, Means
+from gateway.identity.certificate import Authority, organisation_of
+from gateway.identity.tokens import SigningKey
+from gateway.rules.access import Permit
+from gateway.rules.exchange import AortaId, Query, Requester, Situation
+from gateway.settings import Settings
+from gateway.sources import Limits, Sources, client_context
+from gateway.stores.index import Index, IndexUnavailable
+from gateway.stores.index_redis import RedisIndex
+from gateway.stores.index_sql import SqlIndex
+from gateway.stores.keys import Keys, load_or_create
+from gateway.stores.ledger import Ledger, open_ledger
+from gateway.stores.revocation import RevocationList, Standing
+from gateway.web.desk import Check, desk_app
+from gateway.web.fhir_api import FhirApi
+from gateway.web.site import Site
+from gateway.web.token import token_app
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+Asgi = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+LEAST_DISK = 50 * 1024 * 1024
+"""Bytes that must be free on the ledger's disk for the gateway to call itself ready."""
+
+
+def wall_clock() -> datetime:
+    """Wall time, aware, UTC: the one place where the gateway reads a clock."""
+    return datetime.now(UTC)
+
+
+def new_id() -> str:
+    return str(uuid.uuid4())
+
+
+@dataclass(frozen=True, slots=True)
+class Gateway:
+    """One process's gateway, open: what the listeners serve, and how to close it."""
+
+    means: Means
+    site: Site
+    settings: Settings
+    closing: AsyncExitStack
+
+    def exchange(self) -> Asgi:
+        """The exchange listener's application: the FHIR paths as plain ASGI in front of the token service."""
+        fhir, token = FhirApi(self.site), token_app(self.site)
+
+        async def app(scope: Scope, receive: Receive, send: Send) -> None:
+            path = scope.get("path", "")
+            if scope["type"] == "http" and path not in _TOKEN_PATHS:
+                await fhir(scope, receive, send)
+            else:
+                await token(scope, receive, send)
+
+        return app
+
+    def desk(self) -> Asgi:
+        """The desk listener's application."""
+        return desk_app(self.means, simulation=self.settings.simulation, checks=self._checks())
+
+    def _checks(self) -> dict[str, Check]:
+        return {
+            "ledger": self.means.ledger.ready,
+            "index": self._index_trouble,
+            "revocation": self._revocation_trouble,
+            "disk": self._disk_trouble,
+        }
+
+    async def _index_trouble(self) -> str | None:
+        try:
+            await self.means.index.ready()
+        except IndexUnavailable as wrong:
+            return str(wrong)
+        return None
+
+    async def _revocation_trouble(self) -> str | None:
+        standing = self.site.revocation.check(0, wall_clock())
+        return "the revocation list is missing or expired" if standing is Standing.STALE else None
+
+    async def _disk_trouble(self) -> str | None:
+        free = shutil.disk_usage(self.settings.state_dir).free
+        return None if free >= LEAST_DISK else "the disk is nearly full"
+
+    async def close(self) -> None:
+        await self.closing.aclose()
+
+
+_TOKEN_PATHS = frozenset({"/token", "/.well-known/oauth-authorization-server", "/.well-known/jwks.json"})
+
+
+async def open_gateway(settings: Settings) -> Gateway:
+    """Open stores, keys and the outbound door for this process. Raises OSError, LedgerUnavailable, IndexUnavailable."""
+    settings.state_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    closing = AsyncExitStack()
+    keys = load_or_create(settings.state_dir / "patient.key")
+    signing = SigningKey.load_or_create(settings.state_dir / "signing.pem")
+    ledger = open_ledger(settings.ledger_address)
+    closing.callback(ledger.close)
+    index = _open_index(settings, ledger, keys)
+    await _prepare(index)
+    closing.push_async_callback(index.close)
+    sources = Sources(
+        ssl_context=client_context(certificate=settings.certificate, key=settings.key, ca=settings.ca),
+        limits=Limits(),
+        expected_ura=organisation_of,
+        read=read_answer,
+    )
+    closing.push_async_callback(sources.close)
+    means = _means(settings, ledger, index, keys, signing, sources)
+    site = Site(
+        means=means,
+        signing=signing,
+        authority=Authority(settings.ca.read_bytes()),
+        revocation=RevocationList(settings.crl, settings.ca),
+        base=settings.exchange_base,
+        token_seconds=settings.token_seconds,
+        simulation=settings.simulation,
+        started=wall_clock(),
+        version=version("switchpoint"),
+    )
+    return Gateway(means, site, settings, closing)
+
+
+def _open_index(settings: Settings, ledger: Ledger, keys: Keys) -> Index:
+    if not settings.index_url:
+        return SqlIndex(ledger, keys)
+    return RedisIndex(settings.index_url, ledger=ledger, keys=keys)
+
+
+async def _prepare(index: Index) -> None:
+    """A brand-new index is declared complete; an unreachable one is told by readiness and by every query, not here."""
+    with suppress(IndexUnavailable):
+        await index.initialise()
+
+
+def _means(
+    settings: Settings, ledger: Ledger, index: Index, keys: Keys, signing: SigningKey, sources: Sources
+) -> Means:
+    def vouch(permit: Permit, requester: Requester, situation: Situation, query: Query, aorta: AortaId) -> str:
+        return signing.voucher(
+            requester,
+            situation,
+            query,
+            audience=permit.pointer.system,
+            rule=permit.row.id,
+            view=permit.view,
+            issuer=settings.exchange_base,
+            request_id=aorta.request,
+            wall=wall_clock(),
+        )
+
+    return Means(
+        ledger=ledger,
+        index=index,
+        sources=sources,
+        keys=keys,
+        live=Live(ledger, wall_clock),
+        vouch=vouch,
+        deadlines=Deadlines(settings.routine_seconds, settings.emergency_seconds),
+        new_id=new_id,
+    )
+
+
+def settle_memory() -> None:
+    """After start-up nothing loaded so far will ever be garbage: keep the collector from walking it on every query."""
+    gc.collect()
+    gc.freeze()

@@ -1,0 +1,150 @@
+"""How does an answer look to a doctor? A searchset as tables on a terminal: what is there, what is missing.
+
+Only for the requester's own terminal: this is the one place that prints content.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from source_sim.requesters import Reply
+
+Resource = dict[str, Any]
+
+_WHEN = ("recordedDate", "onsetDateTime", "effectiveDateTime", "whenHandedOver", "authoredOn", "dateAsserted",
+         "dateTime", "date")  # fmt: skip
+_FLAGS = {
+    "verbal-consent": "on verbal consent given now",
+    "presumed-consent": "on presumed consent: will be reviewed",
+    "contradictory-limits": "the sources contradict each other on treatment limits: read both",
+}
+
+
+def show(reply: Reply, console: Console) -> None:
+    """Print an answer, or the refusal in its own words."""
+    if reply.status >= 300:
+        console.print(f"[bold red]{reply.status} {escape(reply.code)}[/]  {escape(reply.sentence)}")
+        return
+    colour = {"complete": "green", "partial": "yellow"}.get(reply.completeness or "", "red")
+    console.print(f"[bold {colour}]{reply.completeness}[/]: {len(reply.matches)} found")
+    for flag in sorted(reply.flags):
+        console.print(f"[bold yellow]! {_FLAGS.get(flag, flag)}[/]")
+    documents = [match for match in reply.matches if match.get("resourceType") == "Bundle"]
+    for document in documents:
+        _show_document(document, console)
+    others = [match for match in reply.matches if match.get("resourceType") != "Bundle"]
+    if others:
+        medicines = {r["id"]: r for r in _included(reply) if r.get("resourceType") == "Medication" and r.get("id")}
+        console.print(_table("", others, medicines))
+    for outcome in reply.outcomes:
+        console.print(
+            f"[yellow]missing from {escape(outcome.ura)}: {escape(outcome.code)}[/]  {escape(outcome.sentence)}"
+        )
+
+
+def _included(reply: Reply) -> Iterator[Resource]:
+    for one in (reply, *reply.others):
+        yield from (entry["resource"] for entry in one.json.get("entry", []) if "resource" in entry)
+
+
+def _show_document(document: Resource, console: Console) -> None:
+    entries = document.get("entry", [])
+    by_reference = {}
+    for entry in entries:
+        resource = entry.get("resource", {})
+        by_reference[f"{resource.get('resourceType')}/{resource.get('id')}"] = resource
+        by_reference[entry.get("fullUrl")] = resource
+    composition = entries[0]["resource"] if entries else {}
+    console.print(
+        f"[bold]{escape(str(composition.get('title', 'Summary')))}[/]  {escape(str(composition.get('date', '')))}"
+    )
+    medicines = {r.get("id"): r for r in by_reference.values() if r.get("resourceType") == "Medication"}
+    for section in composition.get("section", []):
+        found = [by_reference[ref] for ref in _references(section) if ref in by_reference]
+        if found:
+            console.print(_table(str(section.get("title", "")), found, medicines))
+
+
+def _references(section: Resource) -> list[str]:
+    return [str(entry.get("reference")) for entry in section.get("entry", [])]
+
+
+def _table(title: str, resources: Iterable[Resource], medicines: dict[Any, Resource]) -> Table:
+    table = Table("what", "detail", "when", title=title or None, title_justify="left", expand=False)
+    for resource in resources:
+        table.add_row(escape(_what(resource, medicines)), escape(_detail(resource)), escape(_when(resource)))
+    return table
+
+
+def _what(resource: Resource, medicines: dict[Any, Resource]) -> str:
+    reference = resource.get("medicationReference", {}).get("reference", "").rpartition("/")[2].lstrip("#")
+    if reference in medicines:
+        return _coded(medicines[reference].get("code"))
+    if resource.get("resourceType") == "Consent":
+        provision = resource.get("provision", {})
+        codes = provision.get("code", [])
+        return ", ".join(_coded(code) for code in codes) or "treatment directive"
+    named = (resource.get(name) for name in ("code", "medicationCodeableConcept", "vaccineCode", "type", "class"))
+    text = next((_coded(value) for value in named if value), "")
+    return text or str(resource.get("title") or resource.get("resourceType"))
+
+
+def _coded(value: Any) -> str:
+    if isinstance(value, list):
+        return ", ".join(_coded(one) for one in value)
+    if not isinstance(value, dict):
+        return str(value or "")
+    codings = value.get("coding") or [value]
+    return str(value.get("text") or codings[0].get("display") or codings[0].get("code") or "")
+
+
+def _detail(resource: Resource) -> str:
+    if resource.get("resourceType") == "Consent":
+        return _limit(resource)
+    quantity = resource.get("valueQuantity") or {}
+    parts = [
+        f"{quantity.get('value')} {quantity.get('unit', '')}" if quantity else "",
+        *(_component(part) for part in resource.get("component", [])),
+        *(_dosage(part) for part in (resource.get("dosageInstruction") or resource.get("dosage") or [])),
+        str(resource.get("criticality", "")),
+        *(_section(part) for part in resource.get("section", [])),
+    ]
+    return "; ".join(part for part in parts if part)
+
+
+def _limit(resource: Resource) -> str:
+    """A treatment limit's decision. One without permit or deny is shown as what it says, never as either."""
+    said = resource.get("provision", {}).get("type")
+    other = [e.get("valueString", "") for e in resource.get("modifierExtension", []) if "valueString" in e]
+    decision = {"permit": "YES", "deny": "NO"}.get(str(said), "OTHER: " + ("; ".join(other) or "see the document"))
+    return decision if resource.get("status") == "active" else f"{decision} ({resource.get('status')})"
+
+
+def _component(part: Resource) -> str:
+    quantity = part.get("valueQuantity", {})
+    return f"{_coded(part.get('code'))} {quantity.get('value', '')} {quantity.get('unit', '')}".strip()
+
+
+def _dosage(part: Resource) -> str:
+    return str(part.get("text", ""))
+
+
+def _section(part: Resource) -> str:
+    text = part.get("text", {}).get("div", "")
+    return f"{part.get('title', '')}: {_plain(text)}" if text else ""
+
+
+def _plain(div: str) -> str:
+    """The text of a narrative, its tags left out."""
+    return " ".join(re.sub(r"<[^>]*>", " ", div).split())
+
+
+def _when(resource: Resource) -> str:
+    period = resource.get("period", {}).get("start", "")
+    return next((str(resource[name])[:16] for name in _WHEN if resource.get(name)), str(period)[:16])

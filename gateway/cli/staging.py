@@ -1,0 +1,298 @@
+"""How is a whole country set up on one machine? Authority, certificates, participants, source and gateway processes.
+
+Real processes and real sockets with mutual TLS. Every run starts with an empty ledger; the authority's keys stay.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import secrets
+import socket
+import ssl
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import IO, Any
+
+import httpx
+
+from gateway.cli.place import Misuse
+from gateway.flows.operating import join
+from gateway.rules.exchange import Organisation, System
+from gateway.rules.identifiers import ApplicationId, Ura, UziNumber
+from gateway.settings import Settings
+from source_sim import country, pki
+from source_sim.country import Participant
+
+_LOCAL = ("localhost", "127.0.0.1")
+_START_SECONDS = 20.0
+
+
+@dataclass
+class Stage:
+    """A country being set up or running: its folders, addresses and processes."""
+
+    state: Path
+    certs: Path
+    settings: Settings
+    patients: dict[str, list[dict[str, Any]]]
+    records: Path | None = None
+    workers: int = 1
+    endpoints: dict[str, str] = field(default_factory=dict)
+    control: str = ""
+    processes: list[subprocess.Popen[str]] = field(default_factory=list)
+
+    @property
+    def exchange(self) -> str:
+        return self.settings.exchange_base
+
+    @property
+    def desk(self) -> str:
+        return f"http://127.0.0.1:{self.settings.desk_port}"
+
+    def folder(self, participant: Participant) -> Path:
+        """Where this participant's certificate, key and join.json are."""
+        return self.state / "systems" / participant.key
+
+    def close(self) -> None:
+        """End the processes this stage started, gateway first."""
+        for process in reversed(self.processes):
+            process.terminate()
+        for process in reversed(self.processes):
+            try:
+                process.wait(20)
+            except subprocess.TimeoutExpired:
+                process.kill()
+        (self.state / "running.json").unlink(missing_ok=True)
+
+
+def free_port(wanted: int, host: str = "127.0.0.1") -> int:
+    """`wanted` if nobody listens there, else a free one."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, wanted))
+        except OSError:
+            probe.bind((host, 0))
+        return int(probe.getsockname()[1])
+
+
+def stage(
+    state: Path,
+    certs: Path,
+    *,
+    patients: dict[str, list[dict[str, Any]]],
+    records: Path | None = None,
+    workers: int = 1,
+    exchange_port: int = 8443,
+    desk_port: int = 8080,
+    **changes: Any,
+) -> Stage:
+    """Set up the country and start its processes; `patients` says per participant key whose records it holds.
+    Raises Misuse when something does not start."""
+    settings = Settings(
+        state_dir=state.absolute(),
+        certificate=(certs / "gateway.pem").absolute(),
+        key=(certs / "gateway.key").absolute(),
+        ca=(certs / "ca.pem").absolute(),
+        crl=(certs / "crl.pem").absolute(),
+        exchange_port=free_port(exchange_port),
+        desk_port=free_port(desk_port),
+        simulation=True,
+        **changes,
+    )
+    made = Stage(state.absolute(), certs.absolute(), settings, patients, records, workers)
+    _clear(made)
+    authority = _authority(made)
+    _issue(made, authority)
+    try:
+        _start_sources(made)
+        asyncio.run(_register(made))
+        _start_gateway(made)
+    except BaseException:
+        made.close()
+        raise
+    return made
+
+
+def _clear(made: Stage) -> None:
+    made.state.mkdir(parents=True, exist_ok=True, mode=0o700)
+    for old in made.state.glob("ledger.sqlite*"):
+        old.unlink()
+
+
+def _authority(made: Stage) -> pki.Pki:
+    now = datetime.now(UTC)
+    if not (made.certs / "ca.pem").exists():
+        return pki.create(made.certs, now=now)
+    authority = pki.load(made.certs)
+    authority.refresh_crl(now)
+    return authority
+
+
+def _issue(made: Stage, authority: pki.Pki) -> None:
+    now, gateway = datetime.now(UTC), country.GATEWAY
+    authority.issue(gateway.ura, gateway.application, gateway.name, now=now, dns=_LOCAL, out=made.certs, stem="gateway")
+    for one in country.PARTICIPANTS:
+        authority.issue(one.ura, one.application, one.name, now=now, dns=_LOCAL, out=made.folder(one))
+
+
+# --- sources ---------------------------------------------------------------------------------------------------------
+
+
+def _start_sources(made: Stage) -> None:
+    config = made.state / "sources.json"
+    config.write_text(json.dumps(_sources_config(made), indent=2), "utf-8")
+    log = (made.state / "sources.log").open("w")
+    process = subprocess.Popen(
+        [sys.executable, "-m", "gateway", "sources", "--config", str(config)],
+        stdout=subprocess.PIPE,
+        stderr=log,
+        text=True,
+    )
+    made.processes.append(process)
+    ready = _ready_line(process.stdout, made.state / "sources.log")
+    made.control = ready["control"]
+    made.endpoints = {system["ura"]: system["endpoint"] for system in ready["systems"]}
+
+
+def _sources_config(made: Stage) -> dict[str, Any]:
+    return {
+        "gateway_ura": country.GATEWAY.ura,
+        "issuer": made.exchange,
+        "jwks_url": made.exchange + "/.well-known/jwks.json",
+        "control_port": 0,
+        "systems": [_source_config(made, one) for one in country.SOURCES],
+    }
+
+
+def _source_config(made: Stage, one: Participant) -> dict[str, Any]:
+    folder = made.folder(one)
+    held = one in (country.GP, country.PHARMACY)
+    return {
+        "kind": "gp-practice" if one.organisation_type == "Z3" else "pharmacy",
+        "ura": one.ura,
+        "application": one.application,
+        "name": one.name,
+        "host": "127.0.0.1",
+        "port": 0,
+        "cert": str(folder / "client.pem"),
+        "key": str(folder / "client.key"),
+        "ca": str(made.certs / "ca.pem"),
+        "patients": made.patients.get(one.key, []),
+        "records": str(made.records) if made.records and held else None,
+    }
+
+
+def _ready_line(stream: IO[str] | None, log: Path) -> dict[str, Any]:
+    line = stream.readline() if stream else ""
+    try:
+        told: dict[str, Any] = json.loads(line)["ready"]
+    except (ValueError, KeyError, TypeError) as wrong:
+        raise Misuse(f"the simulated sources did not start; see {log}") from wrong
+    return told
+
+
+# --- register and gateway --------------------------------------------------------------------------------------------
+
+
+async def _register(made: Stage) -> None:
+    from gateway.app import open_gateway
+
+    gateway = await open_gateway(made.settings)
+    try:
+        for one in country.PARTICIPANTS:
+            await join(gateway.means, *_participant(one, made.endpoints.get(one.ura)), by="staging")
+    finally:
+        await gateway.close()
+
+
+def _participant(one: Participant, endpoint: str | None) -> tuple[Organisation, System]:
+    ura, application = Ura(one.ura), ApplicationId(one.application)
+    uzi = UziNumber(pki.uzi_of(one.ura, one.application))
+    return Organisation(ura, one.organisation_type, one.name, frozenset(one.departments)), System(
+        application, ura, uzi, endpoint
+    )
+
+
+def _start_gateway(made: Stage) -> None:
+    environment = {**os.environ, **_environment(made.settings)}
+    log = (made.state / "gateway.log").open("w")
+    command = [sys.executable, "-m", "gateway", "serve", "--simulation", "--workers", str(made.workers)]
+    made.processes.append(subprocess.Popen(command, env=environment, stdout=log, stderr=log, text=True))
+    _write_running(made)
+    _await_ready(made)
+
+
+def _environment(settings: Settings) -> dict[str, str]:
+    values = settings.model_dump(mode="json", exclude_defaults=True)
+    return {f"SWITCHPOINT_{name.upper()}": str(value) for name, value in values.items()}
+
+
+def _write_running(made: Stage) -> None:
+    told = {
+        "exchange": made.exchange,
+        "fhir": made.exchange + "/fhir",
+        "desk": made.desk,
+        "token_endpoint": made.settings.token_endpoint,
+        "ca": str(made.certs / "ca.pem"),
+        "logins": {},
+        "state": str(made.state),
+        "pki": str(made.certs),
+        "control": made.control,
+        "requesters": {name: str(made.folder(one)) for name, one in country.REQUESTERS.items()},
+        "settings": made.settings.model_dump(mode="json"),
+    }
+    for one in country.PARTICIPANTS:
+        _write_join(made, one)
+    path, fresh = made.state / "running.json", made.state / f"running.{secrets.token_hex(4)}"
+    fresh.write_text(json.dumps(told, indent=2), "utf-8")
+    fresh.replace(path)
+
+
+def _write_join(made: Stage, one: Participant) -> None:
+    told = {
+        "exchange": made.exchange,
+        "fhir": made.exchange + "/fhir",
+        "token_endpoint": made.settings.token_endpoint,
+        "ura": one.ura,
+        "name": one.name,
+        "type": one.organisation_type,
+        "departments": list(one.departments),
+        "application": one.application,
+        "uzi": pki.uzi_of(one.ura, one.application),
+        "endpoint": made.endpoints.get(one.ura),
+        "certificate": "client.pem",
+        "key": "client.key",
+        "ca": "ca.pem",
+    }
+    (made.folder(one) / "join.json").write_text(json.dumps(told, indent=2), "utf-8")
+
+
+def _await_ready(made: Stage) -> None:
+    until = time.monotonic() + _START_SECONDS
+    while time.monotonic() < until:
+        if made.processes[-1].poll() is not None:
+            break
+        try:
+            if _answers(made):
+                return
+        except httpx.HTTPError:
+            pass
+        time.sleep(0.05)
+    raise Misuse(f"the gateway did not start; see {made.state / 'gateway.log'}")
+
+
+def _answers(made: Stage) -> bool:
+    """Whether desk and exchange both answer. Raises httpx.HTTPError while they do not."""
+    folder = made.folder(country.GP_POST)
+    tls = ssl.create_default_context(cafile=folder / "ca.pem")
+    tls.load_cert_chain(folder / "client.pem", folder / "client.key")
+    with httpx.Client(verify=tls, timeout=2, trust_env=False) as client:
+        desk = client.get(made.desk + "/health/ready")
+        return desk.status_code == 200 and client.get(made.exchange + "/fhir/metadata").status_code == 200

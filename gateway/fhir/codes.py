@@ -1,0 +1,186 @@
+"""Which names do the standard and this exchange use on the wire? Systems, URLs, R4 type names, outcome codes.
+
+Tables only. Knows of no request and no answer. Sources: FHIR R4 (4.0.1), interface.md sections 4 and 7.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from gateway.rules.access import SENTENCES as BAR_SENTENCES
+from gateway.rules.access import Bar
+from gateway.rules.exchange import Category, Failing
+
+SWITCHPOINT = "https://switchpoint.example/fhir/"
+CODE_SYSTEM = SWITCHPOINT + "CodeSystem/"
+STRUCTURE = SWITCHPOINT + "StructureDefinition/"
+DATA_CATEGORY = CODE_SYSTEM + "data-category"
+OUTCOME = CODE_SYSTEM + "outcome"
+COMPLETENESS = CODE_SYSTEM + "completeness"
+FLAG = CODE_SYSTEM + "flag"
+REQUESTER_GROUP = CODE_SYSTEM + "requester-group"
+REGISTRATION = CODE_SYSTEM + "registration"
+MESSAGE_EVENT = CODE_SYSTEM + "message-event"
+JOURNAL_EVENT = CODE_SYSTEM + "journal-event"
+SOURCE_EXTENSION = STRUCTURE + "source"
+CONSENT_METHOD = STRUCTURE + "consent-method"
+CONSENT_STATE = STRUCTURE + "consent-state"
+RULE = SWITCHPOINT + "rule/"
+
+LOINC = "http://loinc.org"
+SUMMARY_TYPE = "60591-5"
+PRIVACY_CATEGORY = "59284-0"
+CONSENT_SCOPE = "http://terminology.hl7.org/CodeSystem/consentscope"
+ACT_CODE = "http://terminology.hl7.org/CodeSystem/v3-ActCode"
+ACT_REASON = "http://terminology.hl7.org/CodeSystem/v3-ActReason"
+PARTICIPATION = "http://terminology.hl7.org/CodeSystem/v3-ParticipationType"
+ROLE_CODE = "http://terminology.hl7.org/CodeSystem/v3-RoleCode"
+EMPTY_REASON = "http://terminology.hl7.org/CodeSystem/list-empty-reason"
+AGB_SYSTEM = "http://fhir.nl/fhir/NamingSystem/agb-z"
+UZI_ROLE = "http://fhir.nl/fhir/NamingSystem/uzi-rolcode"
+ORGANIZATION_TYPE = "http://nictiz.nl/fhir/NamingSystem/organization-type"
+BSN_OID = "2.16.840.1.113883.2.4.6.3"
+
+CLINICAL_SCOPES = frozenset({"treatment", "adr"})
+PRIVACY_SCOPE = "patient-privacy"
+
+NATIONAL_WORDS: dict[str, Category] = {
+    "OVERDRACHTSCONCERN": Category.GP_SUMMARY,
+    "CONTACTVERSLAG": Category.GP_SUMMARY,
+    "MEDVERSTREKKING": Category.MEDICATION,
+    "TOEDIENINGSAFSPRAAK": Category.MEDICATION,
+    "MEDAFSPRAAK": Category.MEDICATION,
+    "ALLERGIEINTOLERANTIE": Category.ALLERGIES,
+    "ALERT": Category.ALLERGIES,
+    "BEHAANWIJZING": Category.TREATMENT_LIMITS,
+}
+"""National bouwsteentype to our data category (domain.md section 2); several words may mean one category."""
+
+
+class Problem(StrEnum):
+    """Why a message was not accepted, beside the bars (rules) and the sources' failures."""
+
+    NO_TOKEN = "no-token"
+    BAD_TOKEN = "bad-token"
+    TOKEN_PATIENT_MISMATCH = "token-patient-mismatch"
+    NOT_ENTITLED = "not-entitled"
+    INVALID_BSN = "invalid-bsn"
+    BSN_IN_URL = "bsn-in-url"
+    INVALID_PARAMETER = "invalid-parameter"
+    INVALID_CONTENT = "invalid-content"
+    INVALID_HEADER = "invalid-header"
+    REQUIRED = "required"
+    NOT_SUPPORTED = "not-supported"
+    NOT_ACCEPTABLE = "not-acceptable"
+    NOT_FOUND = "not-found"
+    METHOD_NOT_ALLOWED = "method-not-allowed"
+    UNSUPPORTED_MEDIA_TYPE = "unsupported-media-type"
+    CONFLICT = "conflict"
+    STALE_VERSION = "stale-version"
+    SCOPE_CHANGED = "scope-changed"
+    UNSETTLED = "unsettled"
+    TOO_LARGE = "too-large"
+    TOO_MANY_REQUESTS = "too-many-requests"
+    REQUEST_TIMEOUT = "request-timeout"
+    OVERLOADED = "overloaded"
+    INDEX_UNAVAILABLE = "index-unavailable"
+    LEDGER_UNAVAILABLE = "ledger-unavailable"
+    INTERNAL = "internal"
+
+
+ISSUE_TYPES: dict[str, str] = {
+    Bar.UNKNOWN_PARTY: "security",
+    Bar.BARRED_PROFESSION: "forbidden",
+    Bar.NO_MANDATE: "forbidden",
+    Bar.NOT_AUTHORISED: "forbidden",
+    Bar.NO_TREATMENT_RELATION: "forbidden",
+    Bar.NO_COVER: "forbidden",
+    Bar.NO_EMERGENCY: "forbidden",
+    Bar.CONTRADICTION: "business-rule",
+    Bar.BAD_ATTESTATION: "business-rule",
+    Bar.VERBAL_CONSENT_REQUIRED: "suppressed",
+    Bar.OBJECTION: "suppressed",
+    Bar.NO_CONSENT: "suppressed",
+    Bar.SILENT_ENTRY: "suppressed",
+    Failing.TIMED_OUT: "timeout",
+    Failing.REFUSED: "processing",
+    Failing.UNREACHABLE: "transient",
+    Failing.MALFORMED: "structure",
+    Failing.WRONG_PATIENT: "security",
+    Failing.TRUNCATED: "incomplete",
+    Failing.WITHHELD: "suppressed",
+    Problem.NO_TOKEN: "login",
+    Problem.BAD_TOKEN: "login",
+    Problem.TOKEN_PATIENT_MISMATCH: "forbidden",
+    Problem.NOT_ENTITLED: "business-rule",
+    Problem.INVALID_BSN: "value",
+    Problem.BSN_IN_URL: "security",
+    Problem.INVALID_PARAMETER: "value",
+    Problem.INVALID_CONTENT: "value",
+    Problem.INVALID_HEADER: "value",
+    Problem.REQUIRED: "required",
+    Problem.NOT_SUPPORTED: "not-supported",
+    Problem.NOT_ACCEPTABLE: "not-supported",
+    Problem.NOT_FOUND: "not-found",
+    Problem.METHOD_NOT_ALLOWED: "not-supported",
+    Problem.UNSUPPORTED_MEDIA_TYPE: "not-supported",
+    Problem.CONFLICT: "conflict",
+    Problem.STALE_VERSION: "conflict",
+    Problem.SCOPE_CHANGED: "business-rule",
+    Problem.UNSETTLED: "transient",
+    Problem.TOO_LARGE: "too-long",
+    Problem.TOO_MANY_REQUESTS: "throttled",
+    Problem.REQUEST_TIMEOUT: "timeout",
+    Problem.OVERLOADED: "transient",
+    Problem.INDEX_UNAVAILABLE: "transient",
+    Problem.LEDGER_UNAVAILABLE: "transient",
+    Problem.INTERNAL: "exception",
+}
+"""Machine code to `OperationOutcome.issue.code` (R4 issue-type): one complete table, proved complete by a test."""
+
+FAILING_SENTENCES: dict[Failing, str] = {
+    Failing.TIMED_OUT: "This source did not answer in time.",
+    Failing.REFUSED: "This source refused the question.",
+    Failing.UNREACHABLE: "This source could not be reached.",
+    Failing.MALFORMED: "This source's answer could not be understood; nothing of it is shown.",
+    Failing.WRONG_PATIENT: "This source's answer did not prove to be about this patient; nothing of it is shown.",
+    Failing.TRUNCATED: "This source holds more than it sent; what it sent is shown.",
+    Failing.WITHHELD: "This source withholds data for reasons of good care.",
+    Failing.NO_CONSENT: "The patient gave no consent that covers this.",
+}
+
+PROBLEM_SENTENCES: dict[Problem, str] = {
+    Problem.NO_TOKEN: "No access token came along.",
+    Problem.BAD_TOKEN: "The access token is not valid here.",
+    Problem.TOKEN_PATIENT_MISMATCH: "The token names another patient than the message.",
+    Problem.NOT_ENTITLED: "Who made this statement is not entitled to make it for this patient.",
+    Problem.INVALID_BSN: "The citizen service number is not valid.",
+    Problem.BSN_IN_URL: "A citizen service number never stands in a URL: use POST _search.",
+    Problem.INVALID_PARAMETER: "A parameter has a value that cannot be used here.",
+    Problem.INVALID_CONTENT: "The content is well-formed, but not what this interaction takes.",
+    Problem.INVALID_HEADER: "A header has a value that cannot be used.",
+    Problem.REQUIRED: "Something required is missing.",
+    Problem.NOT_SUPPORTED: "This is not supported here.",
+    Problem.NOT_ACCEPTABLE: "Only FHIR JSON is spoken here.",
+    Problem.NOT_FOUND: "There is nothing here.",
+    Problem.METHOD_NOT_ALLOWED: "This method is not offered here.",
+    Problem.UNSUPPORTED_MEDIA_TYPE: "This media type is not taken here.",
+    Problem.CONFLICT: "Something else was sent before under the same identity.",
+    Problem.STALE_VERSION: "The resource has changed since the version named.",
+    Problem.SCOPE_CHANGED: "An update may change what is said, not what it is about.",
+    Problem.UNSETTLED: "Choices or rules kept changing while the request ran; nothing was released.",
+    Problem.TOO_LARGE: "The message is larger than is taken here.",
+    Problem.TOO_MANY_REQUESTS: "Too many requests from this organisation.",
+    Problem.REQUEST_TIMEOUT: "The message did not arrive in time.",
+    Problem.OVERLOADED: "The exchange is overloaded.",
+    Problem.INDEX_UNAVAILABLE: "The reference index is not available.",
+    Problem.LEDGER_UNAVAILABLE: "The ledger is not available.",
+    Problem.INTERNAL: "Something went wrong inside the exchange.",
+}
+
+OUTCOME_SENTENCES: dict[str, str] = {
+    **{str(bar): sentence for bar, sentence in BAR_SENTENCES.items()},
+    **{str(failing): FAILING_SENTENCES[failing] for failing in Failing if failing is not Failing.NO_CONSENT},
+    **{str(problem): PROBLEM_SENTENCES[problem] for problem in Problem},
+}
+"""Every code of `CodeSystem/outcome` with the sentence people read. `no-consent` is the bar's, for both."""

@@ -1,0 +1,223 @@
+"""How is one request decided, durably, before anything else happens? Facts gathered once, judged once, written once.
+
+Shared by the query, the localisation and the explanation. Everything runs inside one ledger transaction whose
+precondition is that nothing gathered before has moved.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from gateway.flows.means import Call, Means, check_unmoved, circumstances, who
+from gateway.rules import consent, regimes
+from gateway.rules.access import Admission, Bar, Decision, admit, decide
+from gateway.rules.exchange import (
+    GROUP_OF,
+    Address,
+    Category,
+    ConsentState,
+    Network,
+    PatientKey,
+    Pointer,
+    Requester,
+    Statement,
+)
+from gateway.rules.facts import gather
+from gateway.rules.identifiers import Bsn, Ura
+from gateway.rules.journal import Event, Json, Line
+from gateway.rules.table import Action
+from gateway.stores import consents, journal, once
+from gateway.stores.ledger import Transaction
+
+
+class Unsettled(Exception):
+    """The network or the patient's choices kept changing: nothing was released."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A bar about the requester, told plainly."""
+
+    bar: Bar
+
+
+ATTEMPTS = 5
+"""How often a decision is gathered anew when something moves meanwhile; more movement than that is a storm."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """What was gathered for one request, outside any transaction."""
+
+    call: Call
+    network: Network
+    requester: Requester
+    bsn: Bsn
+    patient: PatientKey
+    patient_version: int
+    category: Category
+    pointers: tuple[Pointer, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """What one transaction found: the admission, the statements it read and a decision per pointer."""
+
+    at: datetime
+    admission: Admission
+    statements: tuple[Statement, ...]
+    decisions: tuple[Decision, ...]
+
+    @property
+    def opens(self) -> bool:
+        return any(decision.permitted for decision in self.decisions)
+
+
+async def patient_version(means: Means, patient: PatientKey) -> int:
+    """The version of everything the ledger knows of a patient; read before the index, checked in the transaction."""
+    return await means.ledger.read(lambda tx: consents.patient_version(tx, patient))
+
+
+async def set_scene(means: Means, call: Call, category: Category, patient: Bsn) -> Scene:
+    """Gather network, party and pointers. Raises IndexUnavailable, LedgerUnavailable."""
+    network = await means.live.network()
+    key = means.keys.patient(patient)
+    version = await patient_version(means, key)
+    pointers = await means.index.find(key, category)
+    return Scene(call, network, call.party(network), patient, key, version, category, pointers)
+
+
+def admission_of(means: Means, scene: Scene, *, bound_elsewhere: bool) -> tuple[datetime, Admission]:
+    """Judge the requester alone, at this moment of domain time."""
+    at = means.live.domain(scene.network)
+    facts = gather(
+        scene.requester,
+        scene.call.situation,
+        Action.QUERY,
+        scene.category,
+        at=at,
+        regimes=regimes.active(scene.network.switches, at),
+        attestation_bound_elsewhere=bound_elsewhere,
+    )
+    return at, admit(facts)
+
+
+def judge(means: Means, tx: Transaction, scene: Scene, *, bind: bool = True) -> Judged:
+    """Decide inside the transaction: the attestation's earlier use, the statements, every pointer. Raises Moved."""
+    check_unmoved(tx, scene.network, scene.patient, scene.patient_version)
+    elsewhere = _bound_elsewhere(tx, scene)
+    at, admission = admission_of(means, scene, bound_elsewhere=elsewhere)
+    statements = consents.of(tx, scene.patient)
+    if bind and admission.bar is None:
+        _bind(tx, scene, at)
+    decisions = tuple(decide_one(admission, scene, statements, pointer, at) for pointer in scene.pointers)
+    return Judged(at, admission, statements, decisions)
+
+
+def decide_one(
+    admission: Admission, scene: Scene, statements: Sequence[Statement], pointer: Pointer, at: datetime
+) -> Decision:
+    state, on_yes = consent_for(admission, scene.requester, statements, pointer, at)
+    return decide(admission, pointer, state, on_yes)
+
+
+def consent_for(
+    admission: Admission, requester: Requester, statements: Sequence[Statement], pointer: Pointer, at: datetime
+) -> tuple[ConsentState, bool]:
+    """The consent state for this requester and situation, and whether the entry stands on a yes to anybody."""
+    kind = requester.kind
+    asked = consent.Asked(
+        custodian=pointer.custodian,
+        category=pointer.category,
+        requester=requester.ura,
+        group=GROUP_OF[kind] if kind else None,
+        emergency=admission.facts.emergency,
+    )
+    state = consent.state(statements, asked, at)
+    return state, consent.stands_on_yes(statements, pointer.custodian, pointer.category, at)
+
+
+def _bound_elsewhere(tx: Transaction, scene: Scene) -> bool:
+    verbal, contact = scene.call.situation.verbal_consent, scene.call.situation.contact
+    if verbal is None or contact is None:
+        return False
+    return once.bound_elsewhere(tx, verbal.id, scene.patient, scene.requester.ura, contact.id)
+
+
+def _bind(tx: Transaction, scene: Scene, at: datetime) -> None:
+    verbal, contact = scene.call.situation.verbal_consent, scene.call.situation.contact
+    if verbal is not None and contact is not None:
+        once.bind(tx, verbal.id, scene.patient, scene.requester.ura, contact.id, at)
+
+
+def query_fields(scene: Scene, at: datetime) -> dict[str, Json]:
+    """The journal fields every line about a request carries: who, in what situation, for which category."""
+    return {
+        **who(scene.requester),
+        **circumstances(scene.call.situation, at),
+        "category": scene.category,
+        "interaction": scene.call.interaction,
+    }
+
+
+def decision_fields(decisions: Sequence[Decision]) -> list[Json]:
+    return [_decision_field(decision) for decision in decisions]
+
+
+def _decision_field(decision: Decision) -> dict[str, Json]:
+    told: dict[str, Json] = {
+        "custodian": decision.pointer.custodian.digits,
+        "system": decision.pointer.system.digits,
+        "outcome": "permitted" if decision.permitted else "closed",
+    }
+    if decision.row:
+        told |= {"row": decision.row.id, "basis": decision.basis, "view": decision.row.view}
+    if decision.reason:
+        told["reason"] = decision.reason
+    return told
+
+
+def regimes_in_force(admission: Admission) -> list[Json]:
+    in_force: list[Json] = [regime.value for regime in sorted(admission.facts.regimes)]
+    return in_force
+
+
+def told_plainly(admission: Admission, *, opens: bool) -> Bar | None:
+    """The bar the requester is told: about itself, or that it must ask first. Never one about the patient."""
+    if admission.bar is not None:
+        return admission.bar
+    return Bar.VERBAL_CONSENT_REQUIRED if admission.must_ask_first and not opens else None
+
+
+def address_of(network: Network, pointer: Pointer) -> Address | None:
+    """Where the pointer's system is reached, if the register says so."""
+    system = network.systems.get(pointer.system)
+    if system is None or system.ura != pointer.custodian or system.endpoint is None:
+        return None
+    return Address(system.ura, system.application, system.endpoint)
+
+
+def write(
+    means: Means,
+    tx: Transaction,
+    scene: Scene,
+    judged: Judged,
+    event: Event,
+    fields: dict[str, Json],
+    *,
+    custodian: Ura | None = None,
+) -> None:
+    """Append one journal line about this request."""
+    line = Line(
+        event,
+        at=judged.at,
+        wall=means.live.wall(),
+        aorta=scene.call.aorta,
+        patient=scene.patient,
+        custodian=custodian,
+        requester=scene.requester.ura,
+        fields=fields,
+    )
+    journal.append(tx, line)

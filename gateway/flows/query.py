@@ -1,0 +1,120 @@
+"""How does one emergency query go? Localise, decide, write it down, ask all sources at once, ask the rules again.
+
+The journal line of the decision is durable before any source is asked; the line of every disclosure is durable before
+the first byte leaves (release.py). Speaks our words only: no FHIR, no HTTP.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from functools import partial
+
+from gateway.flows.deciding import (
+    ATTEMPTS,
+    Judged,
+    Refused,
+    Scene,
+    Unsettled,
+    address_of,
+    decision_fields,
+    judge,
+    query_fields,
+    regimes_in_force,
+    set_scene,
+    told_plainly,
+    write,
+)
+from gateway.flows.means import Call, Means, Moved, note_index_unavailable
+from gateway.flows.release import NOTHING, answered_fields, release
+from gateway.rules.access import Admission, Permit
+from gateway.rules.exchange import Address, Answer, AortaId, Failing, Failure, Query
+from gateway.rules.journal import Event
+from gateway.rules.routing import Combined, Leg
+from gateway.stores.index import IndexUnavailable
+from gateway.stores.ledger import Transaction
+
+
+async def ask(means: Means, call: Call, query: Query, wish: float | None = None) -> Combined | Refused:
+    """Carry out one query; `wish` is the caller's own limit in seconds. Returns what may be shown, or the bar.
+
+    Raises IndexUnavailable, LedgerUnavailable, Unsettled; then nothing was released, and nobody was asked unless a
+    decision line says so.
+    """
+    started = asyncio.get_running_loop().time()
+    scene, judged = await _decide(means, call, query)
+    bar = told_plainly(judged.admission, opens=judged.opens)
+    if bar is not None:
+        return Refused(bar)
+    if not judged.opens:
+        return NOTHING
+    deadline = started + _allowed(means, judged.admission, wish) - means.deadlines.release
+    legs = await _ask_all(means, scene, judged, query, deadline)
+    return await release(means, scene, judged, legs, started)
+
+
+def _allowed(means: Means, admission: Admission, wish: float | None) -> float:
+    most = means.deadlines.emergency if admission.facts.emergency else means.deadlines.routine
+    return most if wish is None else min(most, wish)
+
+
+# --- deciding --------------------------------------------------------------------------------------------------------
+
+
+async def _decide(means: Means, call: Call, query: Query) -> tuple[Scene, Judged]:
+    for _ in range(ATTEMPTS):
+        try:
+            scene = await set_scene(means, call, query.category, query.patient)
+        except IndexUnavailable:
+            await note_index_unavailable(means, call, query.category, query.patient)
+            raise
+        try:
+            return scene, await means.ledger.commit(partial(_decide_and_write, means, scene))
+        except Moved:
+            means.live.forget()
+    raise Unsettled
+
+
+def _decide_and_write(means: Means, scene: Scene, tx: Transaction) -> Judged:
+    judged = judge(means, tx, scene)
+    fields = {**query_fields(scene, judged.at), "regimes": regimes_in_force(judged.admission)}
+    if judged.admission.bar is not None:
+        write(means, tx, scene, judged, Event.QUERY_REFUSED, {**fields, "reason": judged.admission.bar})
+        return judged
+    decided = {**fields, "decisions": decision_fields(judged.decisions)}
+    write(means, tx, scene, judged, Event.QUERY_DECIDED, decided)
+    bar = told_plainly(judged.admission, opens=judged.opens)
+    if bar is not None:
+        write(means, tx, scene, judged, Event.QUERY_REFUSED, {**fields, "reason": bar})
+    elif not judged.opens:
+        write(means, tx, scene, judged, Event.QUERY_ANSWERED, answered_fields(scene, NOTHING, (), 0.0))
+    return judged
+
+
+# --- asking ----------------------------------------------------------------------------------------------------------
+
+
+async def _ask_all(means: Means, scene: Scene, judged: Judged, query: Query, deadline: float) -> list[Leg]:
+    permits = [Permit(decision) for decision in judged.decisions if decision.permitted]
+    asked = [_ask_one(means, scene, permit, query, deadline) for permit in permits]
+    return [await asked[0]] if len(asked) == 1 else list(await asyncio.gather(*asked))
+
+
+async def _ask_one(means: Means, scene: Scene, permit: Permit, query: Query, deadline: float) -> Leg:
+    loop = asyncio.get_running_loop()
+    began, aorta = loop.time(), replace(scene.call.aorta, request=means.new_id())
+    address = address_of(scene.network, permit.pointer)
+    outcome: Answer | Failure
+    if address is None:
+        address = Address(permit.pointer.custodian, permit.pointer.system, "")
+        outcome = Failure(Failing.UNREACHABLE, "no endpoint is registered for this system")
+    else:
+        outcome = await _ask_source(means, scene, permit, query, address, aorta, deadline)
+    return Leg(permit, address, outcome, (loop.time() - began) * 1000, aorta.request)
+
+
+async def _ask_source(
+    means: Means, scene: Scene, permit: Permit, query: Query, address: Address, aorta: AortaId, deadline: float
+) -> Answer | Failure:
+    token = means.vouch(permit, scene.requester, scene.call.situation, query, aorta)
+    return await means.sources.ask(permit, query, address, token=token, aorta=aorta, deadline=deadline)

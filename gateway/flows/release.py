@@ -1,0 +1,136 @@
+"""What may leave, now? Every rule asked again per source, and the line of what leaves written, in one transaction.
+
+A withdrawal, stop button or revocation acknowledged before this transaction wins: the answer is dropped, and the
+requester gets what it would have got had nothing been registered. Source: domain.md section 4, "moment of release".
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
+
+from gateway.flows.deciding import (
+    ATTEMPTS,
+    Judged,
+    Refused,
+    Scene,
+    Unsettled,
+    address_of,
+    admission_of,
+    consent_for,
+    query_fields,
+    regimes_in_force,
+    set_scene,
+    write,
+)
+from gateway.flows.means import Means, Moved, check_unmoved, note_index_unavailable, who
+from gateway.rules.access import Bar, decide
+from gateway.rules.exchange import Answer, Completeness, Failing, Failure
+from gateway.rules.journal import Event, Json
+from gateway.rules.routing import Combined, Leg, combine
+from gateway.stores import consents
+from gateway.stores.index import IndexUnavailable
+from gateway.stores.ledger import Transaction
+
+NOTHING = Combined((), Completeness.COMPLETE, (), None)
+"""The neutral answer: what objected, undecided, withdrawn and unknown have in common."""
+
+
+async def release(
+    means: Means, scene: Scene, judged: Judged, legs: Sequence[Leg], started: float
+) -> Combined | Refused:
+    now = scene
+    for _ in range(ATTEMPTS):
+        elapsed = (asyncio.get_running_loop().time() - started) * 1000
+        try:
+            return await means.ledger.commit(partial(_release_and_write, means, now, judged, legs, elapsed))
+        except Moved:
+            means.live.forget()
+            now = await _look_again(means, scene)
+    raise Unsettled
+
+
+async def _look_again(means: Means, scene: Scene) -> Scene:
+    try:
+        return await set_scene(means, scene.call, scene.category, scene.bsn)
+    except IndexUnavailable:
+        await note_index_unavailable(means, scene.call, scene.category, scene.bsn)
+        raise
+
+
+def _release_and_write(
+    means: Means, scene: Scene, judged: Judged, legs: Sequence[Leg], elapsed: float, tx: Transaction
+) -> Combined | Refused:
+    """Ask every rule again and write what leaves, in one transaction. Raises Moved."""
+    check_unmoved(tx, scene.network, scene.patient, scene.patient_version)
+    at, admission = admission_of(means, scene, bound_elsewhere=False)
+    again = replace(judged, at=at, admission=admission, statements=consents.of(tx, scene.patient))
+    kept = [leg for leg in legs if _still_permitted(scene, again, leg)]
+    combined = combine(kept)
+    if admission.bar is Bar.UNKNOWN_PARTY:
+        fields = {**query_fields(scene, at), "regimes": regimes_in_force(admission), "reason": admission.bar}
+        write(means, tx, scene, again, Event.QUERY_REFUSED, fields)
+        return Refused(admission.bar)
+    for leg in combined.legs:
+        if leg.discloses and combined.wholly_failed is None:
+            _write_disclosure(means, tx, scene, again, leg)
+    fields = answered_fields(scene, combined, [leg for leg in legs if leg not in kept], elapsed)
+    event = Event.QUERY_ANSWERED if combined.wholly_failed is None else Event.QUERY_FAILED
+    write(means, tx, scene, again, event, {**fields, "legs": [_leg_field(leg) for leg in legs]})
+    return combined
+
+
+def _still_permitted(scene: Scene, again: Judged, leg: Leg) -> bool:
+    """The same row must still permit the same pointer at the same address; another row may mean another view."""
+    pointer = leg.permit.pointer
+    current = next((p for p in scene.pointers if p.id == pointer.id), None)
+    if current is None or current.latent != pointer.latent:
+        return False
+    address = address_of(scene.network, pointer)
+    if (address.endpoint if address else "") != leg.address.endpoint:
+        return False
+    same_row = replace(again.admission, rows=tuple(r for r in again.admission.rows if r is leg.permit.row))
+    state, on_yes = consent_for(again.admission, scene.requester, again.statements, current, again.at)
+    return decide(same_row, current, state, on_yes).permitted
+
+
+def _write_disclosure(means: Means, tx: Transaction, scene: Scene, again: Judged, leg: Leg) -> None:
+    permit = leg.permit
+    fields: dict[str, Json] = {
+        **query_fields(scene, again.at),
+        "system": permit.pointer.system.digits,
+        "row": permit.row.id,
+        "view": permit.view,
+        "basis": permit.basis,
+        "resources": len(leg.outcome.entries) if isinstance(leg.outcome, Answer) else 0,
+        "source_request": leg.request_id,
+    }
+    write(means, tx, scene, again, Event.DISCLOSED, fields, custodian=permit.pointer.custodian)
+
+
+def answered_fields(scene: Scene, combined: Combined, dropped: Sequence[Leg], elapsed: float) -> dict[str, Json]:
+    fields: dict[str, Json] = {
+        **who(scene.requester),
+        "category": scene.category,
+        "interaction": scene.call.interaction,
+        "dropped": [leg.permit.pointer.custodian.digits for leg in dropped],
+        "ms": round(elapsed, 1),
+    }
+    if combined.wholly_failed is not None:
+        return {**fields, "reason": combined.wholly_failed}
+    return {**fields, "completeness": combined.completeness, "flags": list(combined.flags), "legs": []}
+
+
+def _leg_field(leg: Leg) -> dict[str, Json]:
+    told: dict[str, Json] = {
+        "custodian": leg.permit.pointer.custodian.digits,
+        "system": leg.permit.pointer.system.digits,
+        "ms": round(leg.ms, 1),
+        "request": leg.request_id,
+    }
+    if isinstance(leg.outcome, Failure):
+        return {**told, "outcome": leg.outcome.failing, "detail": leg.outcome.detail}
+    outcome = Failing.TRUNCATED if leg.outcome.truncated else "answered"
+    return {**told, "outcome": outcome, "resources": len(leg.outcome.entries)}

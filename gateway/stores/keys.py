@@ -1,0 +1,137 @@
+"""How is a patient named at rest? By keyed hash, and an index entry by an id that only the exchange can open.
+
+Everything is derived from one secret; without it neither a key nor an id says anything, nor can one be guessed. Knows
+nothing of where they are kept.
+"""
+
+from __future__ import annotations
+
+import base64
+import hmac
+import os
+import secrets
+from contextlib import suppress
+from pathlib import Path
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESSIV
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+from gateway.rules.exchange import Category, PatientKey
+from gateway.rules.identifiers import ApplicationId, Bsn, InvalidIdentifier
+from gateway.stores.schema import system_number, system_of
+
+SECRET_BYTES = 32
+PATIENT_BYTES = 12
+_SYSTEM_BYTES = 7
+_ID_BYTES = 16 + PATIENT_BYTES + _SYSTEM_BYTES + 1
+_ID_CHARACTERS = 50
+_ALPHABET = b"-."
+
+CATEGORY_NUMBER: dict[Category, int] = {
+    Category.GP_SUMMARY: 1,
+    Category.MEDICATION: 2,
+    Category.ALLERGIES: 3,
+    Category.TREATMENT_LIMITS: 4,
+    Category.ENROLMENT: 5,
+}
+"""How a category is kept in ids and index entries: a contract, never renumbered. A return message has no entry."""
+
+CATEGORY_OF: dict[int, Category] = {number: category for category, number in CATEGORY_NUMBER.items()}
+
+
+class SecretUnusable(Exception):
+    """The secret is too short, or readable by others than its owner."""
+
+
+class Keys:
+    """What follows from the secret (at least 32 bytes, else SecretUnusable). Prints nothing of it."""
+
+    __slots__ = ("_entries", "_patients")
+
+    def __init__(self, secret: bytes) -> None:
+        if len(secret) < SECRET_BYTES:
+            raise SecretUnusable(f"a secret has at least {SECRET_BYTES} bytes")
+        self._patients = _derived(secret, b"patient key")
+        self._entries = AESSIV(_derived(secret, b"entry id", 64))
+
+    def patient(self, bsn: Bsn) -> PatientKey:
+        """HMAC-SHA-256 over the nine digits, its first twelve bytes."""
+        return PatientKey(hmac.digest(self._patients, bsn.digits.encode(), "sha256")[:PATIENT_BYTES])
+
+    def entry_id(self, patient: PatientKey, system: ApplicationId, category: Category) -> str:
+        """The opaque id of an index entry: 50 characters, a valid FHIR id that begins and ends with a letter.
+
+        AES-SIV (RFC 5297) over the three: equal entries have equal ids, nothing else about an id tells anything.
+        Raises KeyError for a category that has no entries.
+        """
+        plain = patient + system_number(system).to_bytes(_SYSTEM_BYTES, "big") + bytes([CATEGORY_NUMBER[category]])
+        return _to_text(self._entries.encrypt(plain, None))
+
+    def open_entry_id(self, text: str) -> tuple[PatientKey, ApplicationId, Category] | None:
+        """What an id of ours names; None for any other text, however close."""
+        sealed = _from_text(text)
+        if sealed is None:
+            return None
+        try:
+            plain = self._entries.decrypt(sealed, None)
+        except InvalidTag:
+            return None
+        return _named(plain)
+
+
+def load_or_create(path: Path) -> Keys:
+    """The keys from the secret in this file, made on first use for its owner alone (mode 0600).
+
+    Several processes may start at once: the first file put there, complete, is everybody's. Raises SecretUnusable and
+    OSError.
+    """
+    with suppress(FileExistsError):
+        if not path.exists():
+            _put_new(path, secrets.token_bytes(SECRET_BYTES))
+    if path.stat().st_mode & 0o077:
+        raise SecretUnusable("the secret's file must be readable by its owner only (mode 0600)")
+    return Keys(path.read_bytes())
+
+
+def _put_new(path: Path, secret: bytes) -> None:
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    draft = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(secret)
+            file.flush()
+            os.fsync(file.fileno())
+        # a link fails when the name is taken: never half a secret, never two
+        os.link(draft, path)
+    finally:
+        draft.unlink()
+
+
+def _derived(secret: bytes, use: bytes, length: int = SECRET_BYTES) -> bytes:
+    return HKDF(SHA256(), length, salt=None, info=b"switchpoint " + use).derive(secret)
+
+
+def _to_text(sealed: bytes) -> str:
+    return "e" + base64.b64encode(sealed, _ALPHABET).decode() + "e"
+
+
+def _from_text(text: str) -> bytes | None:
+    if len(text) != _ID_CHARACTERS or not text.isascii():
+        return None
+    try:
+        sealed = base64.b64decode(text[1:-1], _ALPHABET, validate=True)
+    except ValueError:
+        return None
+    # one text per id: the decoder also takes + and /
+    return sealed if len(sealed) == _ID_BYTES and _to_text(sealed) == text else None
+
+
+def _named(plain: bytes) -> tuple[PatientKey, ApplicationId, Category] | None:
+    system = int.from_bytes(plain[PATIENT_BYTES:-1], "big")
+    try:
+        return PatientKey(plain[:PATIENT_BYTES]), system_of(system), CATEGORY_OF[plain[-1]]
+    except (InvalidIdentifier, KeyError):
+        return None

@@ -9,7 +9,8 @@ import sys
 
 import typer
 
-from gateway.cli import ask, consent, demo, doctor, join, journal, pki, regime, serve, sources
+from gateway.cli import ask, consent, demo, join, journal, pki, regime, serve, sources
+from gateway.cli.doctor import doctor
 from gateway.cli.place import Misuse
 
 program = typer.Typer(
@@ -21,7 +22,7 @@ program.command("serve")(serve.serve)
 program.command("sources")(sources.sources)
 program.command("join")(join.join)
 program.command("ask")(ask.ask)
-program.command("doctor")(doctor.doctor)
+program.command("doctor")(doctor)
 program.add_typer(pki.commands, name="pki", help="The throw-away certificate authority of a simulation.")
 program.add_typer(regime.commands, name="regime", help="Which arrangement is in force.")
 program.add_typer(consent.commands, name="consent", help="What a patient said, and taking in what she says now.")

@@ -81,11 +81,14 @@ class Problem(StrEnum):
     UNSETTLED = "unsettled"
     TOO_LARGE = "too-large"
     TOO_MANY_REQUESTS = "too-many-requests"
-    REQUEST_TIMEOUT = "request-timeout"
+    TIMEOUT = "timeout"
     OVERLOADED = "overloaded"
     INDEX_UNAVAILABLE = "index-unavailable"
     LEDGER_UNAVAILABLE = "ledger-unavailable"
+    REVOCATION_UNKNOWN = "revocation-unknown"
     INTERNAL = "internal"
+    ENDED = "ended"
+    """No problem at all: the entry is no longer there."""
 
 
 ISSUE_TYPES: dict[str, str] = {
@@ -130,11 +133,13 @@ ISSUE_TYPES: dict[str, str] = {
     Problem.UNSETTLED: "transient",
     Problem.TOO_LARGE: "too-long",
     Problem.TOO_MANY_REQUESTS: "throttled",
-    Problem.REQUEST_TIMEOUT: "timeout",
+    Problem.TIMEOUT: "timeout",
     Problem.OVERLOADED: "transient",
     Problem.INDEX_UNAVAILABLE: "transient",
     Problem.LEDGER_UNAVAILABLE: "transient",
+    Problem.REVOCATION_UNKNOWN: "transient",
     Problem.INTERNAL: "exception",
+    Problem.ENDED: "informational",
 }
 """Machine code to `OperationOutcome.issue.code` (R4 issue-type): one complete table, proved complete by a test."""
 
@@ -171,11 +176,13 @@ PROBLEM_SENTENCES: dict[Problem, str] = {
     Problem.UNSETTLED: "Choices or rules kept changing while the request ran; nothing was released.",
     Problem.TOO_LARGE: "The message is larger than is taken here.",
     Problem.TOO_MANY_REQUESTS: "Too many requests from this organisation.",
-    Problem.REQUEST_TIMEOUT: "The message did not arrive in time.",
+    Problem.TIMEOUT: "The message did not arrive in time.",
     Problem.OVERLOADED: "The exchange is overloaded.",
     Problem.INDEX_UNAVAILABLE: "The reference index is not available.",
     Problem.LEDGER_UNAVAILABLE: "The ledger is not available.",
+    Problem.REVOCATION_UNKNOWN: "The revocation list is missing or expired; nobody is let in.",
     Problem.INTERNAL: "Something went wrong inside the exchange.",
+    Problem.ENDED: "The entry has ended.",
 }
 
 OUTCOME_SENTENCES: dict[str, str] = {

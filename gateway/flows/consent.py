@@ -5,14 +5,14 @@ An objection to everybody ends the entries it covers without waiting for the cus
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 
 from gateway.flows.means import Means, who
 from gateway.rules import consent
-from gateway.rules.exchange import AortaId, Choice, ConsentState, Network, PatientKey, Requester, Statement
+from gateway.rules.exchange import AortaId, Choice, ConsentState, Network, PatientKey, Pointer, Requester, Statement
 from gateway.rules.identifiers import Ura
 from gateway.rules.journal import Event, Json, Line
 from gateway.stores import consents, journal
@@ -63,7 +63,7 @@ async def state_choice(
     outcome = await means.ledger.commit(unit)
     if isinstance(outcome, Exception):
         raise outcome
-    await _end_entries(means, outcome.statement, aorta, network, patient, sender)
+    await _end_entries(means, outcome.statement, aorta, patient, sender)
     return outcome
 
 
@@ -84,12 +84,13 @@ def _take_in(
     wrong = _update_fault(tx, choice, patient, resource, expected_version, sender)
     if wrong is not None:
         return wrong
-    birth_date = choice.birth_date or consents.birth_date(tx, patient)
+    known = consents.birth_date(tx, patient)
+    birth_date = known or choice.birth_date  # the first date told stands: naming another must not change who may state
     if not consent.entitled(choice.say, choice.by, birth_date, at):
         _note(means, tx, aorta, at, sender, patient, Event.CONSENT_REFUSED, {"reason": "not-entitled"})
         return NotEntitled()
-    if choice.birth_date is not None:
-        consents.set_birth_date(tx, patient, choice.birth_date)
+    if known is None and birth_date is not None:
+        consents.set_birth_date(tx, patient, birth_date)
     statement = _statement(means, choice, at)
     version = consents.append(tx, patient, id, statement)
     _note(means, tx, aorta, at, sender, patient, Event.CONSENT_STATED, _told(id, statement))
@@ -119,7 +120,7 @@ def _statement(means: Means, choice: Choice, at: datetime) -> Statement:
         id=means.new_id(),
         scope=choice.scope,
         say=choice.say,
-        effective=min(choice.effective or at, at),
+        effective=choice.effective or at,
         received=at,
         by=choice.by,
         method=choice.method,
@@ -173,33 +174,41 @@ def _note(
 
 
 async def _end_entries(
-    means: Means, statement: Statement, aorta: AortaId, network: Network, patient: PatientKey, sender: Requester | None
+    means: Means, statement: Statement, aorta: AortaId, patient: PatientKey, sender: Requester | None
 ) -> None:
-    """End the entries a denial to everybody covers. The denial itself is already in force."""
-    ended = consent.entries_ended(statement)
-    if ended is None:
+    """End the entries a denial to everybody covers. The denial itself is already in force; one that arrived late, after
+    a newer yes of the same scope, ends nothing."""
+    if consent.entries_ended(statement) is None:
         return
+    statements = await means.ledger.read(lambda tx: consents.of(tx, patient))
     gone = [
-        p
-        for p in await means.index.find(patient, None)
-        if p.category in ended.categories and ended.custodian in (None, p.custodian)
+        pointer
+        for pointer in await means.index.find(patient, None)
+        if consent.ends_entry(statements, pointer.custodian, pointer.category, statement.received)
     ]
     for pointer in gone:
         await means.index.remove(pointer.patient, pointer.custodian, pointer.system, pointer.category)
-    if not gone:
-        return
+    if gone:
+        await means.ledger.commit(partial(_note_ended, means, gone, aorta, statement.received, sender, patient))
 
-    def unit(tx: Transaction) -> None:
-        consents.bump(tx, patient)
-        for pointer in gone:
-            fields: dict[str, Json] = {
-                "category": pointer.category,
-                "system": pointer.system.digits,
-                "why": "by the patient",
-            }
-            _note(means, tx, aorta, statement.received, sender, patient, Event.ENTRY_ENDED, fields, pointer.custodian)
 
-    await means.ledger.commit(unit)
+def _note_ended(
+    means: Means,
+    gone: Sequence[Pointer],
+    aorta: AortaId,
+    at: datetime,
+    sender: Requester | None,
+    patient: PatientKey,
+    tx: Transaction,
+) -> None:
+    consents.bump(tx, patient)
+    for pointer in gone:
+        fields: dict[str, Json] = {
+            "category": pointer.category,
+            "system": pointer.system.digits,
+            "why": "by the patient",
+        }
+        _note(means, tx, aorta, at, sender, patient, Event.ENTRY_ENDED, fields, pointer.custodian)
 
 
 # --- reading ---------------------------------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from gateway.rules.exchange import HELD_BY, Capacity, Category, ConsentState, GivenBy, Kind, Pointer, Regime, View
-from gateway.rules.facts import BARRED_ROLES, ROLE_FAMILIES, Facts, Relation
+from gateway.rules.facts import BARRED_ROLES, Facts, Relation, is_known_role
 from gateway.rules.table import ROWS, Action, Need, Row, Touch
 
 
@@ -93,7 +93,7 @@ def admit(facts: Facts, rows: tuple[Row, ...] = ROWS) -> Admission:
 
 
 def _party_bar(facts: Facts) -> Bar | None:
-    if facts.kind is None or facts.revoked or (facts.role is not None and facts.role[:2] not in ROLE_FAMILIES):
+    if facts.kind is None or facts.revoked or (facts.role is not None and not is_known_role(facts.role)):
         return Bar.UNKNOWN_PARTY
     if facts.role in BARRED_ROLES or facts.responsible_barred:
         return Bar.BARRED_PROFESSION
@@ -176,7 +176,7 @@ class Decision:
 
 
 def decide(admission: Admission, pointer: Pointer, state: ConsentState, stands_on_yes: bool) -> Decision:
-    """Judge one pointer under the admitted rows: the first row in table order whose need is fulfilled permits.
+    """Judge one pointer under the admitted rows: the row with the strongest ground permits, in table order.
 
     `state` is the consent state for this custodian, category, requester and situation; `stands_on_yes`: somebody's
     request for this entry would be granted (what `presumed` rests on). An objection closes whatever the row says.
@@ -186,11 +186,17 @@ def decide(admission: Admission, pointer: Pointer, state: ConsentState, stands_o
     if state is ConsentState.DENIED:
         return Decision(pointer, None, None, Bar.OBJECTION)
     seeing = [row for row in admission.rows if row.latent or not pointer.latent]
-    for row in seeing:
-        basis = _basis(row.need, admission.facts, state, stands_on_yes)
-        if basis is not None:
-            return Decision(pointer, row, basis, None)
+    grounds = [(_basis(row.need, admission.facts, state, stands_on_yes), row) for row in seeing]
+    for ground in _STRONGEST_FIRST:
+        for basis, row in grounds:
+            if basis is ground:
+                return Decision(pointer, row, basis, None)
     return Decision(pointer, None, None, _closed_because(admission, seeing))
+
+
+_STRONGEST_FIRST = (Basis.CONSENT, Basis.VERBAL, Basis.PRESUMED)
+"""What the patient recorded beforehand outweighs what was said on the spot, and that outweighs what is presumed: a
+patient who consented is not disclosed to on a presumption, nor in the view that goes with it."""
 
 
 def _basis(need: Need, facts: Facts, state: ConsentState, stands_on_yes: bool) -> Basis | None:

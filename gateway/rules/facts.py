@@ -6,6 +6,7 @@ Source: domain.md section 4.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -33,6 +34,12 @@ CLOCK_SKEW = timedelta(seconds=60)
 
 BARRED_ROLES = frozenset({"01.008", "01.048"})
 ROLE_FAMILIES = frozenset({"01", "17", "30", "80", "81", "83"})
+_ROLE_CODE = re.compile(r"[0-9]{2}\.[0-9]{3}")
+
+
+def is_known_role(role: str) -> bool:
+    """Whether a role code has the form of the code system and belongs to a family on the network."""
+    return _ROLE_CODE.fullmatch(role) is not None and role[:2] in ROLE_FAMILIES
 
 
 class Relation(StrEnum):
@@ -94,7 +101,7 @@ def gather(
         responsible_role=responsible.role if responsible and mandated else None,
         responsible_barred=responsible is not None and responsible.role in BARRED_ROLES,
         regimes=regimes,
-        relation=_relation(contact, at, CONTACT_AGES if action is Action.QUERY else SENDING_AGES),
+        relation=_relation(contact, requester.kind, at, CONTACT_AGES if action is Action.QUERY else SENDING_AGES),
         ride=contact is not None and contact.kind is ContactKind.RIDE,
         cover=situation.cover,
         emergency=_is_emergency(situation, requester.department),
@@ -108,14 +115,15 @@ def gather(
     )
 
 
-def _relation(contact: Contact | None, at: datetime, ages: timedelta) -> Relation:
+def _relation(contact: Contact | None, kind: Kind | None, at: datetime, ages: timedelta) -> Relation:
     if contact is None or (contact.end is not None and contact.end < contact.start):
         return Relation.NONE
     if contact.start > at + CLOCK_SKEW:
         return Relation.FUTURE
-    if contact.end is None and contact.kind is ContactKind.ADMISSION:
-        return Relation.CURRENT
-    return Relation.CURRENT if at - (contact.end or contact.start) <= ages else Relation.OVER
+    ended = contact.end if contact.end is not None and contact.end <= at else None
+    if ended is None and contact.kind is ContactKind.ADMISSION and kind is Kind.HOSPITAL:
+        return Relation.CURRENT  # an admission lasts as long as it lasts; an announced end is not an end
+    return Relation.CURRENT if at - (ended or contact.start) <= ages else Relation.OVER
 
 
 def _is_emergency(situation: Situation, department: str | None) -> bool:

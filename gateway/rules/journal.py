@@ -191,4 +191,4 @@ class Line:
 def view(line: Line, audience: Audience) -> dict[str, Json]:
     """The fields of this line that `audience` may see."""
     listed = FIELDS[line.event]
-    return {name: value for name, value in line.fields.items() if audience & listed[name]}
+    return {name: value for name, value in line.fields.items() if audience and audience in listed[name]}

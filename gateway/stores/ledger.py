@@ -210,7 +210,7 @@ def _attempt(work: Work, waiting: _Waiting) -> None:
         waiting.result = waiting.unit(work)
         work.run("RELEASE SAVEPOINT unit")
     except BaseException as error:
-        work.whole()
+        # raises when the error was the database's own: nothing of the batch can be kept then
         work.run("ROLLBACK TO SAVEPOINT unit")
         work.run("RELEASE SAVEPOINT unit")
         # a future refuses to carry StopIteration

@@ -50,7 +50,6 @@ ROUTES = [
     ("PUT", "/fhir/Consent/a", "update-Consent", "a"),
     ("POST", "/fhir/Bundle/_search", "search-Bundle", None),
     ("POST", "/fhir/AuditEvent/_search", "search-AuditEvent", None),
-    ("GET", "/fhir/AuditEvent/_page/abc", "page-AuditEvent", "abc"),
     ("POST", "/fhir/$explain", "explain", None),
     ("GET", "/fhir/Organization", "list-Organization", None),
     ("GET", "/fhir/Endpoint/1", "read-Endpoint", "1"),
@@ -78,6 +77,7 @@ ABSENT = [
     ("GET", "/fhir/Patient/1", 404, ()),
     ("POST", "/fhir/Observation/_search", 404, ()),
     ("GET", "/fhir/Task/1", 404, ()),
+    ("GET", "/fhir/AuditEvent/_page/abc", 404, ()),
     ("POST", "/fhir/$process-message", 404, ()),
     ("GET", "/fhir/List/a/_history", 404, ()),
     ("GET", "/fhir/List/a b", 404, ()),
@@ -353,7 +353,7 @@ BAD_AORTA = [
     f"initialRequestID={ONE}; initialRequestID={TWO}",
     f"initialRequestID={ONE}; requestID=1",
     f"initialRequestID={ONE}; requestID={{{TWO}}}",
-    f"initialRequestID={ONE}; requestID={TWO}\n",
+    f"initialRequestID={ONE}; requestID={TWO[:-1]}",
     f"initialRequestID={ONE}, requestID={TWO}",
     f"InitialRequestID={ONE}; RequestID={TWO}",
 ]
@@ -361,9 +361,6 @@ BAD_AORTA = [
 
 @pytest.mark.parametrize("header", BAD_AORTA)
 def test_bad_aorta(header):
-    if header.endswith("\n"):
-        assert headers.aorta(header) == AortaId(ONE, TWO)
-        return
     with pytest.raises(BadRequest) as caught:
         headers.aorta(header)
     assert (caught.value.status, caught.value.code) == (400, "invalid-header")

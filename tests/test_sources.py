@@ -15,6 +15,7 @@ import resource
 import socket
 import ssl
 import struct
+import tracemalloc
 import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
 from dataclasses import dataclass, field, replace
@@ -45,6 +46,8 @@ from gateway.rules.exchange import (
 from gateway.rules.identifiers import ApplicationId, Bsn, Ura
 from gateway.rules.table import ROWS
 from gateway.sources import Limits, Sources, client_context
+from gateway.sources.body import Body
+from gateway.sources.bounds import Fault
 from gateway.sources.breaker import Breaker, Outcome, State
 from source_sim import pki as throwaway
 
@@ -489,6 +492,17 @@ FAULTS = {
 }
 
 
+def test_a_bomb_is_never_unpacked_beyond_the_cap() -> None:
+    body, packed = Body("gzip", cap=10_000), bomb(20 * 2**20)
+    tracemalloc.start()
+    try:
+        with pytest.raises(Fault, match="beyond the cap"):
+            body.feed(packed)
+        assert tracemalloc.get_traced_memory()[1] < 200_000
+    finally:
+        tracemalloc.stop()
+
+
 @pytest.mark.parametrize("name", FAULTS)
 @on_uvloop
 async def test_a_fault_is_classified_by_the_deadline(papers: Papers, name: str) -> None:
@@ -792,12 +806,30 @@ async def test_connections_per_endpoint_are_bounded(papers: Papers) -> None:
         await asyncio.sleep(0.05)
         await visit.say(whole(BUNDLE))
 
-    async with source(papers, act) as raw, door(papers, connections=3, idle=2) as sources:
+    async with source(papers, act) as raw, door(papers, connections=3, idle=3) as sources:
         answers = await asyncio.gather(*(ask(sources, raw.endpoint, within=5) for _ in range(12)))
         assert all(isinstance(answer, Answer) for answer in answers)
         assert raw.connections == 3
+
+
+async def asked_at_once(papers: Papers, idle: int) -> int:
+    """How many connections stay open after four calls at once."""
+
+    async def act(visit: Visit) -> None:
         await asyncio.sleep(0.05)
-        assert len(raw.tasks) == 2
+        await visit.say(whole(BUNDLE))
+
+    async with source(papers, act) as raw, door(papers, idle=idle) as sources:
+        await asyncio.gather(*(ask(sources, raw.endpoint, within=5) for _ in range(4)))
+        assert raw.connections == 4
+        await asyncio.sleep(0.1)
+        return len(raw.tasks)
+
+
+@pytest.mark.parametrize("idle", [0, 2, 4])
+@on_uvloop
+async def test_idle_connections_per_endpoint_are_bounded(papers: Papers, idle: int) -> None:
+    assert await asked_at_once(papers, idle) == idle
 
 
 @on_uvloop

@@ -9,7 +9,7 @@ import sys
 
 import typer
 
-from gateway.cli import ask, consent, demo, join, journal, pki, regime, serve, sources
+from gateway.cli import ask, consent, demo, join, journal, pki, regime, serve, sources, stage, token
 from gateway.cli.doctor import doctor
 from gateway.cli.place import Misuse
 
@@ -20,8 +20,10 @@ program = typer.Typer(
 program.command("demo")(demo.demo)
 program.command("serve")(serve.serve)
 program.command("sources")(sources.sources)
+program.command("stage")(stage.stage)
 program.command("join")(join.join)
 program.command("ask")(ask.ask)
+program.command("token")(token.token)
 program.command("doctor")(doctor)
 program.add_typer(pki.commands, name="pki", help="The throw-away certificate authority of a simulation.")
 program.add_typer(regime.commands, name="regime", help="Which arrangement is in force.")

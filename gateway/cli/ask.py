@@ -52,7 +52,7 @@ def ask(
     except InvalidIdentifier as wrong:
         raise Misuse(str(wrong)) from wrong
     place = find(running)
-    folder, persona = _who(place, as_)
+    folder, persona = who_asks(place, as_)
     now = domain_now(place)
     claims = _claims(persona, now, no_cover, incapable, verbal_consent, role)
     reply = asyncio.run(_ask(folder, Ask(what), bsn, claims, deadline))
@@ -64,7 +64,8 @@ def ask(
         sys.exit(1)
 
 
-def _who(place: Place, as_: str) -> tuple[Path, Persona]:
+def who_asks(place: Place, as_: str) -> tuple[Path, Persona]:
+    """The folder and persona of a requester by name, or of a folder that `switchpoint join` made. Raises Misuse."""
     if as_ in PERSONAS:
         return Path(place.told["requesters"][as_]), PERSONAS[as_]
     folder = Path(as_)

@@ -32,7 +32,7 @@ def serve(
     inherited: Annotated[str, typer.Option(hidden=True)] = "",
 ) -> None:
     """Serve the exchange and the desk until SIGTERM. Settings come from SWITCHPOINT_… variables."""
-    settings = _settings(simulation)
+    settings = settings_from_environment(simulation=simulation)
     if inherited:
         role, _, descriptor = inherited.partition(":")
         _work(settings, role, int(descriptor))
@@ -45,7 +45,8 @@ def serve(
     Supervisor(settings, workers).run()
 
 
-def _settings(simulation: bool) -> Settings:
+def settings_from_environment(*, simulation: bool) -> Settings:
+    """The settings as the environment has them. Raises Misuse."""
     try:
         settings = Settings()
     except ValueError as wrong:

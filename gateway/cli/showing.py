@@ -6,7 +6,7 @@ Only for the requester's own terminal: this is the one place that prints content
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from rich.console import Console
@@ -26,8 +26,8 @@ _FLAGS = {
 }
 
 
-def show(reply: Reply, console: Console) -> None:
-    """Print an answer, or the refusal in its own words."""
+def show(reply: Reply, console: Console, *, most: int = 1000) -> None:
+    """Print an answer, at most `most` lines of each part, or the refusal in its own words."""
     if reply.status >= 300:
         console.print(f"[bold red]{reply.status} {escape(reply.code)}[/]  {escape(reply.sentence)}")
         return
@@ -37,11 +37,11 @@ def show(reply: Reply, console: Console) -> None:
         console.print(f"[bold yellow]! {_FLAGS.get(flag, flag)}[/]")
     documents = [match for match in reply.matches if match.get("resourceType") == "Bundle"]
     for document in documents:
-        _show_document(document, console)
+        _show_document(document, console, most)
     others = [match for match in reply.matches if match.get("resourceType") != "Bundle"]
     if others:
         medicines = {r["id"]: r for r in _included(reply) if r.get("resourceType") == "Medication" and r.get("id")}
-        console.print(_table("", others, medicines))
+        console.print(_table("", others, medicines, most))
     for outcome in reply.outcomes:
         console.print(
             f"[yellow]missing from {escape(outcome.ura)}: {escape(outcome.code)}[/]  {escape(outcome.sentence)}"
@@ -53,7 +53,7 @@ def _included(reply: Reply) -> Iterator[Resource]:
         yield from (entry["resource"] for entry in one.json.get("entry", []) if "resource" in entry)
 
 
-def _show_document(document: Resource, console: Console) -> None:
+def _show_document(document: Resource, console: Console, most: int) -> None:
     entries = document.get("entry", [])
     by_reference = {}
     for entry in entries:
@@ -68,17 +68,19 @@ def _show_document(document: Resource, console: Console) -> None:
     for section in composition.get("section", []):
         found = [by_reference[ref] for ref in _references(section) if ref in by_reference]
         if found:
-            console.print(_table(str(section.get("title", "")), found, medicines))
+            console.print(_table(str(section.get("title", "")), found, medicines, most))
 
 
 def _references(section: Resource) -> list[str]:
     return [str(entry.get("reference")) for entry in section.get("entry", [])]
 
 
-def _table(title: str, resources: Iterable[Resource], medicines: dict[Any, Resource]) -> Table:
+def _table(title: str, resources: Sequence[Resource], medicines: dict[Any, Resource], most: int) -> Table:
     table = Table("what", "detail", "when", title=title or None, title_justify="left", expand=False)
-    for resource in resources:
+    for resource in resources[:most]:
         table.add_row(escape(_what(resource, medicines)), escape(_detail(resource)), escape(_when(resource)))
+    if len(resources) > most:
+        table.add_row(f"… and {len(resources) - most} more", "", "")
     return table
 
 
@@ -107,15 +109,24 @@ def _coded(value: Any) -> str:
 def _detail(resource: Resource) -> str:
     if resource.get("resourceType") == "Consent":
         return _limit(resource)
-    quantity = resource.get("valueQuantity") or {}
     parts = [
-        f"{quantity.get('value')} {quantity.get('unit', '')}" if quantity else "",
-        *(_component(part) for part in resource.get("component", [])),
-        *(_dosage(part) for part in (resource.get("dosageInstruction") or resource.get("dosage") or [])),
+        _value(resource),
+        *(f"{_coded(part.get('code'))} {_value(part)}".strip() for part in resource.get("component", [])),
+        *(str(part.get("text", "")) for part in (resource.get("dosageInstruction") or resource.get("dosage") or [])),
         str(resource.get("criticality", "")),
         *(_section(part) for part in resource.get("section", [])),
     ]
     return "; ".join(part for part in parts if part)
+
+
+def _value(part: Resource) -> str:
+    """An observed value as text, its unit included."""
+    quantity = part.get("valueQuantity")
+    if quantity:
+        return f"{quantity.get('value', '')} {quantity.get('unit', '')}".strip()
+    if "valueCodeableConcept" in part:
+        return _coded(part["valueCodeableConcept"])
+    return next((str(part[name]) for name in ("valueString", "valueInteger", "valueDateTime") if name in part), "")
 
 
 def _limit(resource: Resource) -> str:
@@ -124,15 +135,6 @@ def _limit(resource: Resource) -> str:
     other = [e.get("valueString", "") for e in resource.get("modifierExtension", []) if "valueString" in e]
     decision = {"permit": "YES", "deny": "NO"}.get(str(said), "OTHER: " + ("; ".join(other) or "see the document"))
     return decision if resource.get("status") == "active" else f"{decision} ({resource.get('status')})"
-
-
-def _component(part: Resource) -> str:
-    quantity = part.get("valueQuantity", {})
-    return f"{_coded(part.get('code'))} {quantity.get('value', '')} {quantity.get('unit', '')}".strip()
-
-
-def _dosage(part: Resource) -> str:
-    return str(part.get("text", ""))
 
 
 def _section(part: Resource) -> str:

@@ -14,6 +14,7 @@ import ssl
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -108,11 +109,11 @@ def stage(
     )
     made = Stage(state.absolute(), certs.absolute(), settings, patients, records, workers)
     _clear(made)
-    authority = _authority(made)
-    _issue(made, authority)
+    authority = make_authority(made)
+    issue_all(made, authority)
     try:
         _start_sources(made)
-        asyncio.run(_register(made))
+        asyncio.run(register_all(made))
         _start_gateway(made)
     except BaseException:
         made.close()
@@ -126,7 +127,8 @@ def _clear(made: Stage) -> None:
         old.unlink()
 
 
-def _authority(made: Stage) -> pki.Pki:
+def make_authority(made: Stage) -> pki.Pki:
+    """The certificate authority, made if there is none; its revocation list fresh either way."""
     now = datetime.now(UTC)
     if not (made.certs / "ca.pem").exists():
         return pki.create(made.certs, now=now)
@@ -135,11 +137,12 @@ def _authority(made: Stage) -> pki.Pki:
     return authority
 
 
-def _issue(made: Stage, authority: pki.Pki) -> None:
+def issue_all(made: Stage, authority: pki.Pki, *, hosts: Sequence[str] = _LOCAL) -> None:
+    """Certificates for the gateway and every participant, valid for these host names."""
     now, gateway = datetime.now(UTC), country.GATEWAY
-    authority.issue(gateway.ura, gateway.application, gateway.name, now=now, dns=_LOCAL, out=made.certs, stem="gateway")
+    authority.issue(gateway.ura, gateway.application, gateway.name, now=now, dns=hosts, out=made.certs, stem="gateway")
     for one in country.PARTICIPANTS:
-        authority.issue(one.ura, one.application, one.name, now=now, dns=_LOCAL, out=made.folder(one))
+        authority.issue(one.ura, one.application, one.name, now=now, dns=hosts, out=made.folder(one))
 
 
 # --- sources ---------------------------------------------------------------------------------------------------------
@@ -147,7 +150,7 @@ def _issue(made: Stage, authority: pki.Pki) -> None:
 
 def _start_sources(made: Stage) -> None:
     config = made.state / "sources.json"
-    config.write_text(json.dumps(_sources_config(made), indent=2), "utf-8")
+    config.write_text(json.dumps(sources_config(made), indent=2), "utf-8")
     log = (made.state / "sources.log").open("w")
     process = subprocess.Popen(
         [sys.executable, "-m", "gateway", "sources", "--config", str(config)],
@@ -161,7 +164,8 @@ def _start_sources(made: Stage) -> None:
     made.endpoints = {system["ura"]: system["endpoint"] for system in ready["systems"]}
 
 
-def _sources_config(made: Stage) -> dict[str, Any]:
+def sources_config(made: Stage) -> dict[str, Any]:
+    """What `switchpoint sources --config` needs."""
     return {
         "gateway_ura": country.GATEWAY.ura,
         "issuer": made.exchange,
@@ -201,7 +205,8 @@ def _ready_line(stream: IO[str] | None, log: Path) -> dict[str, Any]:
 # --- register and gateway --------------------------------------------------------------------------------------------
 
 
-async def _register(made: Stage) -> None:
+async def register_all(made: Stage) -> None:
+    """Put every participant in the gateway's register. Raises LedgerUnavailable, IndexUnavailable, OSError."""
     from gateway.app import open_gateway
 
     gateway = await open_gateway(made.settings)
@@ -225,7 +230,7 @@ def _start_gateway(made: Stage) -> None:
     log = (made.state / "gateway.log").open("w")
     command = [sys.executable, "-m", "gateway", "serve", "--simulation", "--workers", str(made.workers)]
     made.processes.append(subprocess.Popen(command, env=environment, stdout=log, stderr=log, text=True))
-    _write_running(made)
+    write_running(made)
     _await_ready(made)
 
 
@@ -234,7 +239,8 @@ def _environment(settings: Settings) -> dict[str, str]:
     return {f"SWITCHPOINT_{name.upper()}": str(value) for name, value in values.items()}
 
 
-def _write_running(made: Stage) -> None:
+def write_running(made: Stage) -> None:
+    """running.json, and a join.json for every participant."""
     told = {
         "exchange": made.exchange,
         "fhir": made.exchange + "/fhir",

@@ -161,13 +161,13 @@ class Story:
         expect(summary.status == 200, f"{summary.status} {summary.sentence}")
         expect((summary.completeness, len(summary.matches)) == ("complete", 1), "no complete summary")
         self.first_chain = summary.aorta_id
-        show(summary, self.console)
+        show(summary, self.console, most=4)
         medication = await self.ask("gp-post", Ask.MEDICATION, self.cast.main)
         expect(medication.completeness == "complete", f"medication was {medication.completeness}")
         allergies = await self.ask("gp-post", Ask.ALLERGIES, self.cast.main)
         expect(allergies.completeness == "complete", f"allergies were {allergies.completeness}")
         expect(bool(medication.matches or allergies.matches), "the pharmacy gave nothing")
-        show(medication, self.console)
+        show(medication, self.console, most=4)
 
     async def slow(self) -> None:
         bsn = self.cast.main
@@ -206,7 +206,7 @@ class Story:
             limits = await self.ask(persona, Ask.TREATMENT_LIMITS, self.cast.main)
             expect(limits.status == 200 and bool(limits.matches), f"{persona}: no treatment limits")
             self.say(f"{persona.replace('-', ' ')}: acute summary and {len(limits.matches)} treatment limits.")
-        show(limits, self.console)
+        show(limits, self.console, most=6)
 
     async def ask_first(self) -> None:
         await self.switch(Regime.CRISIS_OPT_IN, True, "the crisis arrangement")
@@ -247,6 +247,8 @@ class Story:
         await self.mend(country.GP)
         expect(reply.status == 200 and not reply.matches, "the answer was released after the withdrawal")
         self.say("The practice had answered already; nothing was released. Her withdrawal came first.")
+        await self.enter(country.GP, bsn, "gp-summary", "treatment-limits")
+        self.say("Next day she says yes again. That wants a new registration: the withdrawal had ended the old one.")
 
     async def told(self) -> None:
         chain = self.first_chain.partition("=")[2].partition(";")[0]

@@ -65,7 +65,7 @@ def audit_event(seq: int, line: Line, *, patient: Bsn | None, audience: Audience
     fields = view(line, audience)
     shown: Json = {
         "resourceType": "AuditEvent",
-        "id": f"journal-{seq}",
+        "id": str(seq),
         "type": coding(_TERMINOLOGY + "audit-event-type", "rest"),
         "subtype": [coding(codes.JOURNAL_EVENT, line.event)],
         "action": ACTIONS[line.event],

@@ -7,12 +7,12 @@ precondition is that nothing gathered before has moved.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from gateway.flows.means import Call, Means, check_unmoved, circumstances, who
 from gateway.rules import consent, regimes
-from gateway.rules.access import Admission, Bar, Decision, admit, decide
+from gateway.rules.access import Admission, Bar, Decision, admit, decide, refusal
 from gateway.rules.exchange import (
     GROUP_OF,
     Address,
@@ -38,9 +38,10 @@ class Unsettled(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """A bar about the requester, told plainly."""
+    """A bar about the requester, told plainly; the sentence is for people."""
 
     bar: Bar
+    sentence: str = field(default="", compare=False)
 
 
 ATTEMPTS = 5
@@ -182,6 +183,11 @@ def _decision_field(decision: Decision) -> dict[str, Json]:
 def regimes_in_force(admission: Admission) -> list[Json]:
     in_force: list[Json] = [regime.value for regime in sorted(admission.facts.regimes)]
     return in_force
+
+
+def refused(admission: Admission, bar: Bar) -> Refused:
+    """The refusal for a bar that `told_plainly` gave."""
+    return Refused(bar, refusal(admission, bar))
 
 
 def told_plainly(admission: Admission, *, opens: bool) -> Bar | None:

@@ -18,6 +18,7 @@ from gateway.flows.deciding import (
     decision_fields,
     judge,
     query_fields,
+    refused,
     regimes_in_force,
     set_scene,
     told_plainly,
@@ -54,7 +55,7 @@ async def _localise_one(means: Means, call: Call, patient: Bsn, category: Catego
             means.live.forget()
             continue
         bar = told_plainly(judged.admission, opens=judged.opens)
-        return Refused(bar) if bar else [d.pointer for d in judged.decisions if d.permitted]
+        return refused(judged.admission, bar) if bar else [d.pointer for d in judged.decisions if d.permitted]
     raise Unsettled
 
 

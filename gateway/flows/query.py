@@ -20,6 +20,7 @@ from gateway.flows.deciding import (
     decision_fields,
     judge,
     query_fields,
+    refused,
     regimes_in_force,
     set_scene,
     told_plainly,
@@ -45,7 +46,7 @@ async def ask(means: Means, call: Call, query: Query, wish: float | None = None)
     scene, judged = await _decide(means, call, query)
     bar = told_plainly(judged.admission, opens=judged.opens)
     if bar is not None:
-        return Refused(bar)
+        return refused(judged.admission, bar)
     if not judged.opens:
         return NOTHING
     deadline = started + _allowed(means, judged.admission, wish) - means.deadlines.release

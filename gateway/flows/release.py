@@ -21,6 +21,7 @@ from gateway.flows.deciding import (
     admission_of,
     consent_for,
     query_fields,
+    refused,
     regimes_in_force,
     set_scene,
     write,
@@ -72,7 +73,7 @@ def _release_and_write(
     if admission.bar is Bar.UNKNOWN_PARTY:
         fields = {**query_fields(scene, at), "regimes": regimes_in_force(admission), "reason": admission.bar}
         write(means, tx, scene, again, Event.QUERY_REFUSED, fields)
-        return Refused(admission.bar)
+        return refused(admission, admission.bar)
     for leg in combined.legs:
         if leg.discloses and combined.wholly_failed is None:
             _write_disclosure(means, tx, scene, again, leg)

@@ -8,7 +8,7 @@ Source: domain.md section 4.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from gateway.rules.exchange import HELD_BY, Capacity, Category, ConsentState, GivenBy, Kind, Pointer, Regime, View
@@ -150,6 +150,18 @@ _SIEVES: tuple[tuple[Bar, Callable[[Row, Facts], bool]], ...] = (
 )
 """Rows are sieved in this order; the sieve that leaves none names the bar. `no-mandate` before `not-authorised` in the
 list of bars makes no difference: the one supposes a row for this organisation, the other that there is none."""
+
+
+def refusal(admission: Admission, bar: Bar) -> str:
+    """The sentence for a bar; for `not-authorised` also which row would permit this under a regime not in force."""
+    dormant = next((row for row in ROWS if bar is Bar.NOT_AUTHORISED and _sleeps(row, admission.facts)), None)
+    if dormant is None:
+        return SENTENCES[bar]
+    return f"{SENTENCES[bar]} {dormant.id} would, under {dormant.regime}, which is not in force."
+
+
+def _sleeps(row: Row, facts: Facts) -> bool:
+    return row.regime not in facts.regimes and _fits_capability(row, replace(facts, regimes=frozenset({row.regime})))
 
 
 def acting_role(row: Row, facts: Facts) -> str | None:

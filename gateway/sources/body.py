@@ -45,7 +45,7 @@ class Body:
         if self._unpacker is None:
             self._unpacker = zlib.decompressobj(self._window(data))
         # One byte more than allowed: enough to notice, without ever holding what lies behind it.
-        room = 0
+        room = self._cap - len(self._plain) + 1
         try:
             plain = self._unpacker.decompress(data, room)
         except zlib.error:

@@ -37,7 +37,7 @@ async def search(site: Site, asked: Asked) -> Answering:
     same_patient(asked, word.patient)
     combined = await query.ask(site.means, call(site, asked), word, wish(asked.prefer))
     if isinstance(combined, Refused):
-        raise barred(combined.bar, journaled=True)
+        raise barred(combined.bar, combined.sentence, journaled=True)
     return _answer(site, asked, combined)
 
 
@@ -76,7 +76,7 @@ async def search_list(site: Site, asked: Asked) -> Answering:
     same_patient(asked, word.patient)
     found = await localise.localise(site.means, call(site, asked), word.patient, word.category)
     if isinstance(found, Refused):
-        raise barred(found.bar, journaled=True)
+        raise barred(found.bar, found.sentence, journaled=True)
     return custody.entry_listing(site, found)
 
 

@@ -59,9 +59,9 @@ SOURCE_FAILURES: dict[Failing, tuple[int, str]] = {
 """How a search is told that failed at every source; the remaining failures count as answered or as neutral."""
 
 
-def barred(bar: Bar, *, journaled: bool = False) -> Problem:
-    """The problem that tells a bar."""
-    return Problem(403, bar, SENTENCES[bar], journaled=journaled)
+def barred(bar: Bar, sentence: str = "", *, journaled: bool = False) -> Problem:
+    """The problem that tells a bar, with its standing sentence unless a closer one is given."""
+    return Problem(403, bar, sentence or SENTENCES[bar], journaled=journaled)
 
 
 def told(error: Exception) -> Problem | None:

@@ -22,9 +22,7 @@ GATEWAY = Participant("gateway", "90000001", "400001", "", "Test Switchpoint")
 """The gateway's own certificate; it is not a participant, it is who participants talk to."""
 
 GP = Participant("gp-practice", "90000101", "400101", "Z3", "Test Huisarts De Linde", serves=True)
-SECOND_GP = Participant(
-    "second-gp-practice", "90000102", "400102", "Z3", "Test Huisarts De Beuk", serves=True
-)
+SECOND_GP = Participant("second-gp-practice", "90000102", "400102", "Z3", "Test Huisarts De Beuk", serves=True)
 PHARMACY = Participant("pharmacy", "90000201", "400201", "J8", "Test Apotheek Zuid", serves=True)
 SECOND_PHARMACY = Participant("second-pharmacy", "90000202", "400202", "J8", "Test Apotheek Noord", serves=True)
 GP_POST = Participant("gp-post", "90000301", "400301", "N6", "Test Huisartsenpost Stad")

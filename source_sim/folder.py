@@ -11,6 +11,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from enum import StrEnum
 from hashlib import sha256
 from pathlib import Path
@@ -20,16 +21,19 @@ import msgspec
 
 from source_sim.medicine import NAMING
 from source_sim.population import is_bsn
-from source_sim.records import Instance, Record, is_absolute, references, resolve
+from source_sim.records import Instance, Record, View, chosen, is_absolute, references, resolve
 
 _BSN: Final = NAMING + "bsn"
 _BSN_SYSTEMS: Final = (_BSN, "urn:oid:2.16.840.1.113883.2.4.6.3")
 _SUBJECTS: Final = ("subject", "patient", "beneficiary", "for", "individual")
 """Where R4 resources name the patient they are about."""
 _NOBODYS: Final = frozenset(
-    ("Practitioner", "PractitionerRole", "Organization", "Location", "HealthcareService", "Medication", "Substance")
+    {"Practitioner", "PractitionerRole", "Organization", "Location", "HealthcareService", "Medication", "Substance"}
+    | {"Device"}
 )
 """What is about no patient in particular, and travels along when a patient's instance refers to it."""
+_ANY_DAY: Final = datetime(2000, 1, 1, tzinfo=UTC)
+"""What a folder's records show does not depend on the day."""
 _LIMIT_SCOPES: Final = frozenset({"treatment", "adr"})
 
 
@@ -52,6 +56,8 @@ class Why(StrEnum):
     """It names a second patient beside its own."""
     NO_CATEGORY = "no-category"
     """Insurance, privacy consent: no category of the exchange covers it."""
+    UNREFERRED = "unreferred"
+    """It belongs to nobody, and no patient's instance refers to it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,12 +116,13 @@ def load(directory: Path) -> Folder:
                 found[one.key] = name, one
     shelf = _Shelf.of(one for _, one in found.values())
     verdicts = {key: shelf.whose(one) for key, (_, one) in found.items()}
-    report += [
-        Unserved(name, one.key, verdict)
-        for key, (name, one) in found.items()
-        if isinstance(verdict := verdicts[key], Why)
-    ]
-    return Folder(_records((one for _, one in found.values()), verdicts), tuple(report))
+    records = _records((one for _, one in found.values()), verdicts)
+    travelling = {one.key for record in records.values() for one in chosen(record, View.COVERING, _ANY_DAY)}
+    for key, (name, _) in found.items():
+        verdict = Why.UNREFERRED if verdicts[key] is None and key not in travelling else verdicts[key]
+        if isinstance(verdict, Why):
+            report.append(Unserved(name, key, verdict))
+    return Folder(records, tuple(report))
 
 
 def _records(found: Iterable[Instance], verdicts: Mapping[str, str | Why | None]) -> dict[str, Record]:

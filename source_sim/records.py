@@ -218,8 +218,8 @@ def _limits(pen: _Pen, limits: Sequence[tuple[population.Term, str]]) -> None:
 MEDICATION_TYPES: Final = ("MedicationDispense", "MedicationRequest", "MedicationStatement")
 _PROBLEMS: Final = ("EpisodeOfCare", "Condition")
 _WARNINGS: Final = ("AllergyIntolerance", "Flag")
-_APART: Final = ("Consent", "Patient", "RelatedPerson", "Coverage")
-"""Never chosen for a summary: treatment limits travel only as their own category, the others are not medical."""
+_APART: Final = ("Consent", "Coverage")
+"""Never in a summary: treatment limits travel only as their own category, insurance is not medical."""
 _SOAP_CODES: Final = frozenset(term.code for term in population.SOAP)
 _SECTIONS: Final[Mapping[str, tuple[str, tuple[str, ...]]]] = {
     "Episodes en problemen": ("11450-4", _PROBLEMS),
@@ -260,13 +260,12 @@ def months_before(day: date, months: int) -> date:
 
 
 def _reached(wanted: Iterable[Instance], record: Record) -> Iterator[Instance]:
-    related = {one.key: one for one in record.instances if one.resource_type == "RelatedPerson"}
     known, queue = {one.key for one in wanted}, list(wanted)
     while queue:
         origin = queue.pop()
         for element in references(origin.body):
             key = resolve(str(element.get("reference", "")), origin.key)
-            found = record.shared.get(key) or related.get(key)
+            found = record.shared.get(key)
             if found is not None and key not in known:
                 known.add(key)
                 queue.append(found)

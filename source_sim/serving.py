@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import signal
 import socket
 import ssl
@@ -311,6 +312,8 @@ def run(config: Config, out: TextIO = sys.stdout) -> None:
 
     Raises BadConfig, OSError, ssl.SSLError before that line.
     """
+    # faults leave answers unfinished on purpose; the server's complaints about that would drown the rest
+    logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(_until_told(config, out))
 

@@ -25,7 +25,7 @@ from gateway.rules.identifiers import (
 
 _FULL_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
-_Id = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9\-.]{1,64}$")]
+_Id = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9\-.]{1,64}\Z")]
 
 
 class _Exact(msgspec.Struct, forbid_unknown_fields=True):
@@ -75,7 +75,7 @@ class _List(_Exact):
     contained: Annotated[list[_Device], msgspec.Meta(min_length=1, max_length=1)]
     date: str
     emptyReason: _Concept
-    meta: _Meta | None = None
+    meta: _Meta | msgspec.UnsetType = msgspec.UNSET
 
 
 def read(body: bytes) -> Registration | None:
@@ -94,7 +94,7 @@ def _registration(entry: _List) -> Registration | None:
         (code.system, reason.system, reason.code) == (codes.DATA_CATEGORY, codes.EMPTY_REASON, "withheld")
         and (number.system, owner.system, patient.system) == (APPLICATION_SYSTEM, URA_SYSTEM, BSN_SYSTEM)
         and entry.source.reference == f"#{device.id}"
-        and (entry.meta is None or entry.meta.tag[0] == _Coding(codes.REGISTRATION, "latent"))
+        and (not entry.meta or entry.meta.tag[0] == _Coding(codes.REGISTRATION, "latent"))
     )
     if not exact or code.code not in _CATEGORIES or not _is_date(entry.date):
         return None
@@ -103,7 +103,7 @@ def _registration(entry: _List) -> Registration | None:
         custodian=Ura(owner.value),
         system=ApplicationId(number.value),
         category=Category(code.code),
-        latent=entry.meta is not None,
+        latent=bool(entry.meta),
         date=entry.date,
     )
 

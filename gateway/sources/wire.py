@@ -79,12 +79,15 @@ class Wire(asyncio.Protocol):
         if self.transport is None or not self.usable:
             raise unreachable("closed before the request", untouched=True)
         self._reset()
-        self._waiter = self._loop.create_future()
+        waiter: asyncio.Future[Response] = self._loop.create_future()
+        self._waiter = waiter
         self.transport.write(request)
         try:
-            return await self._waiter
+            return await waiter
         except asyncio.CancelledError:
             self.abort()
+            if not waiter.cancelled():
+                waiter.exception()  # it failed in the same moment; nobody else will look
             raise
         finally:
             self._waiter = None

@@ -12,7 +12,7 @@ from fhir_made import BAD_BSN, THEM, US, bsn, dumped, flag, named
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.fhir import bodies, choices, codes
+from gateway.fhir import bodies, choices, codes, plain_entry
 from gateway.fhir.bodies import BatchEntry
 from gateway.fhir.refusal import BadRequest
 from gateway.fhir.strict import Malformed
@@ -450,6 +450,38 @@ def test_bad_explain(body):
     with pytest.raises(BadRequest) as caught:
         bodies.explain(body)
     assert caught.value.status == 422
+
+
+# --- the quick way in ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["plain", "latent", "enrolment"])
+def test_the_quick_way_takes_the_form_of_the_interface(name):
+    body, expected = ENTRIES[name]
+    assert plain_entry.read(dumped(body)) == expected
+
+
+@pytest.mark.parametrize("body", [*BAD_ENTRIES.values()], ids=[*BAD_ENTRIES])
+def test_the_quick_way_leaves_refusing_to_the_models(body):
+    assert plain_entry.read(dumped(body)) is None
+
+
+@pytest.mark.parametrize(
+    "path_and_value",
+    [("meta", None), ("contained", 0, "id", "s\n"), ("date", "2026-02-30"), ("date", "2026"), ("id", "x")],
+    ids=["null", "newline", "no such day", "a year", "an id"],
+)
+def test_the_quick_way_is_exact(path_and_value):
+    assert plain_entry.read(dumped(changed({**ENTRY, "meta": LATENT}, *path_and_value))) is None
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.data())
+def test_the_quick_way_never_takes_what_the_models_would_not(data):
+    body = spoiled(data, data.draw(st.sampled_from([whole for whole, _ in ENTRIES.values()])))
+    quick = plain_entry.read(body)
+    if quick is not None:
+        assert bodies.modelled_entry(body) == quick
 
 
 # --- anything at all -------------------------------------------------------------------------------------------------

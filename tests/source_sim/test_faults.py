@@ -1,4 +1,4 @@
-"""Does every fault of the catalogue fail as it says, over a real socket, switched while the source runs?
+"""Does every fault of the catalogue fail as it says, over a real socket, switched while the source runs?"""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import json
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -34,9 +35,10 @@ from sources_at_hand import (
     token,
 )
 
+from source_sim.control import control_app
 from source_sim.faults import BOMB_SIZE, SENT, SOMEBODY_ELSE, SPOILED, FaultName, Switchboard, UnknownFault, fault
 from source_sim.serving import Config
-from source_sim.systems import Kind
+from source_sim.systems import Kind, SimulatedSystem
 
 URA = "90000001"
 Check = Callable[[httpx.Response], bool]
@@ -156,6 +158,21 @@ async def test_down_refuses_connections_cuts_the_open_ones_and_comes_back_on_the
             assert (await call(web, base, "Flag")).content == before.content
 
 
+async def test_going_down_cuts_the_call_that_is_being_answered(tmp_path: Path) -> None:
+    async with pharmacy(tmp_path) as (control, web, base):
+        await switch(control, "stall")
+        waiting = asyncio.create_task(call(web, base, "Flag"))
+        while not (await control.get(f"/systems/{URA}/log")).json()["log"]:
+            await asyncio.sleep(0.01)
+        start = time.monotonic()
+        down = asyncio.create_task(switch(control, "down"))
+        with pytest.raises((httpx.ReadError, httpx.RemoteProtocolError)):
+            await waiting
+        cut = time.monotonic() - start
+        await down
+    assert cut < 1
+
+
 async def test_a_source_can_be_down_from_the_start(tmp_path: Path) -> None:
     async with pharmacy(tmp_path, fault={"name": "down"}) as (control, web, base):
         assert await refused(web, base)
@@ -251,6 +268,20 @@ async def test_in_process_a_reset_is_an_error() -> None:
         await ask(one, "Flag")
 
 
+@dataclass
+class Steered:
+    """A system without a port: counts how often it was told to obey."""
+
+    system: SimulatedSystem
+    obeyed: int = 0
+
+    async def obey(self) -> None:
+        self.obeyed += 1
+
+    def described(self) -> dict[str, Any]:
+        return {"ura": self.system.ura}
+
+
 Put = Callable[[httpx.AsyncClient], Awaitable[httpx.Response]]
 FAULT = f"/systems/{URA}/fault"
 
@@ -272,11 +303,14 @@ FAULT = f"/systems/{URA}/fault"
         pytest.param(lambda web: web.get("/systems", headers={"host": "localhost"}), 200, id="this-machine"),
     ],
 )
-async def test_the_control_api_takes_what_it_knows(tmp_path: Path, send: Put, status: int) -> None:
-    async with pharmacy(tmp_path) as (control, _, _):
+async def test_the_control_api_takes_what_it_knows(send: Put, status: int) -> None:
+    steered = Steered(system(Kind.PHARMACY))
+    transport = httpx.ASGITransport(control_app({URA: steered}))
+    async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:9") as control:
         answer = await send(control)
-        assert (answer.status_code, answer.headers["content-type"]) == (status, "application/json")
-        assert (await control.get("/systems")).json()["systems"][0]["faults"] == []
+    assert (answer.status_code, answer.headers["content-type"]) == (status, "application/json")
+    assert steered.system.faults.listing() == []
+    assert steered.obeyed == 0
 
 
 @pytest.mark.parametrize("seconds", [float("nan"), float("inf"), -0.1])

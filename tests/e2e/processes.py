@@ -1,0 +1,47 @@
+"""Which processes serve, and which of them holds this connection? Read from /proc, to hit exactly one with a signal."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+
+def children_of(pid: int) -> list[int]:
+    tasks = Path(f"/proc/{pid}/task").glob("*/children")
+    return [int(child) for listed in tasks for child in listed.read_text().split()]
+
+
+def workers_of(supervisor: int) -> set[int]:
+    """The supervisor's exchange workers (not its desk)."""
+    return {child for child in children_of(supervisor) if "exchange:" in _command(child)}
+
+
+def _command(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode()
+    except OSError:
+        return ""
+
+
+def holder_of(client_port: int, server_port: int, candidates: set[int]) -> int | None:
+    """The pid among `candidates` that holds the server's end of this loopback connection."""
+    wanted = f":{server_port:04X} 0100007F:{client_port:04X} 01 "
+    found = [line for line in Path("/proc/net/tcp").read_text().splitlines() if wanted in line]
+    inode = re.split(r"\s+", found[0].strip())[9] if found else None
+    return next((pid for pid in candidates if f"socket:[{inode}]" in _sockets(pid)), None)
+
+
+def _sockets(pid: int) -> set[str]:
+    held = set()
+    for descriptor in Path(f"/proc/{pid}/fd").iterdir():
+        try:
+            held.add(os.readlink(descriptor))
+        except OSError:
+            continue
+    return held
+
+
+def resident_bytes(pid: int) -> int:
+    """Memory of a process that is really there."""
+    return int(re.findall(r"VmRSS:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text())[0]) * 1024

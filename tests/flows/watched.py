@@ -1,0 +1,131 @@
+"""How are the rim's doors watched and broken by a test? A scripted door to the sources, counted and failing stores."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from gateway.rules.access import Permit
+from gateway.rules.exchange import Address, Answer, AortaId, Entry, Failure, Mode, Query
+from gateway.rules.identifiers import Ura
+from gateway.stores.index import IndexUnavailable
+from gateway.stores.index_sql import SqlIndex
+from gateway.stores.ledger import Ledger, LedgerUnavailable
+
+
+class Asked(NamedTuple):
+    """One call to a source, as the door got it."""
+
+    permit: Permit
+    query: Query
+    address: Address
+    token: str
+    aorta: AortaId
+    deadline: float
+
+
+def entry(id: str = "1") -> Entry:
+    return Entry(b'{"resourceType":"Flag","id":"%s"}' % id.encode(), "Flag", id, None, Mode.MATCH)
+
+
+def answer(*ids: str, **more: Any) -> Answer:
+    return Answer(tuple(entry(id) for id in ids), **more)
+
+
+@dataclass
+class Door:
+    """The outbound door, by script: per custodian an answer, and what happens while the source is asked."""
+
+    answers: dict[Ura, Answer | Failure] = field(default_factory=dict)
+    during: dict[Ura, Callable[[], Awaitable[None]]] = field(default_factory=dict)
+    asked: list[Asked] = field(default_factory=list)
+
+    async def ask(
+        self, permit: Permit, query: Query, address: Address, *, token: str, aorta: AortaId, deadline: float
+    ) -> Answer | Failure:
+        self.asked.append(Asked(permit, query, address, token, aorta, deadline))
+        if address.ura in self.during:
+            await self.during[address.ura]()
+        return self.answers.get(address.ura, answer("1"))
+
+    @property
+    def custodians(self) -> list[str]:
+        return [one.address.ura.digits for one in self.asked]
+
+
+class CountingTransaction:
+    """A transaction that counts its statements."""
+
+    def __init__(self, tx: Any, count: Callable[[str], None]) -> None:
+        self._tx, self._count = tx, count
+
+    def rows(self, sql: str, *params: object) -> Any:
+        self._count("statement")
+        return self._tx.rows(sql, *params)
+
+    def row(self, sql: str, *params: object) -> Any:
+        self._count("statement")
+        return self._tx.row(sql, *params)
+
+    def run(self, sql: str, *params: object) -> int:
+        self._count("statement")
+        return self._tx.run(sql, *params)
+
+
+class WatchedLedger:
+    """The real ledger, counted. `good_commits`: after so many more, units run and are then rolled back."""
+
+    def __init__(self, real: Ledger) -> None:
+        self.real = real
+        self.counts: dict[str, int] = {}
+        self.good_commits: int | None = None
+
+    def _count(self, what: str) -> None:
+        self.counts[what] = self.counts.get(what, 0) + 1
+
+    async def commit(self, unit: Callable[[Any], Any]) -> Any:
+        self._count("commit")
+        if self.good_commits is None:
+            return await self.real.commit(lambda tx: unit(CountingTransaction(tx, self._count)))
+        self.good_commits -= 1
+        return await self.real.commit(unit if self.good_commits >= 0 else lambda tx: _lost(unit, tx))
+
+    async def read(self, unit: Callable[[Any], Any]) -> Any:
+        self._count("read")
+        return await self.real.read(lambda tx: unit(CountingTransaction(tx, self._count)))
+
+    def version(self) -> int:
+        return self.real.version()
+
+    async def ready(self) -> str | None:
+        return await self.real.ready()
+
+
+def _lost(unit: Callable[[Any], Any], tx: Any) -> None:
+    unit(tx)
+    raise LedgerUnavailable("disk full")
+
+
+class WatchedIndex:
+    """The real index, counted; `broken` says unavailable, `after_find` runs after every look-up."""
+
+    def __init__(self, real: SqlIndex) -> None:
+        self._real = real
+        self.counts: dict[str, int] = {}
+        self.broken = False
+        self.after_find: Callable[[], Awaitable[None]] | None = None
+
+    def __getattr__(self, name: str) -> Any:
+        operation = getattr(self._real, name)
+
+        async def watched(*args: Any) -> Any:
+            self.counts[name] = self.counts.get(name, 0) + 1
+            if self.broken:
+                raise IndexUnavailable("no answer")
+            found = await operation(*args)
+            if name == "find" and self.after_find is not None:
+                await self.after_find()
+            return found
+
+        return watched

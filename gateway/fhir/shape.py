@@ -207,11 +207,7 @@ def _has_form(primitive: str, value: object) -> bool:
 def elements(model: type[BaseModel]) -> Mapping[str, Element]:
     """The elements of a modelled type by their JSON name."""
     return MappingProxyType(
-        {
-            field.alias or name: Element(name, _primitive(field.annotation))
-            for name, field in model.model_fields.items()
-            if name != "fhir_comments"
-        }
+        {field.alias or name: Element(name, _primitive(field.annotation)) for name, field in model.model_fields.items()}
     )
 
 

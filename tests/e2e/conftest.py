@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
+from running_country import Country, Visit
+
 from gateway.cli.staging import Stage, stage
 from gateway.stores.ledger import open_ledger
-from running_country import Country, Visit
 from source_sim import country as cast
 from source_sim import population
 

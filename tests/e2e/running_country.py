@@ -17,6 +17,7 @@ from typing import Any
 
 import httpx
 import processes
+
 from gateway.cli.ask import PERSONAS, system_from
 from gateway.cli.opened import with_means_async
 from gateway.cli.staging import Stage

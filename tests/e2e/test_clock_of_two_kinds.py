@@ -5,9 +5,10 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
+from running_country import Visit
+
 from gateway.rules.exchange import Regime
 from gateway.rules.journal import Event
-from running_country import Visit
 from source_sim.country import GP
 from source_sim.custodians import Choice
 from source_sim.requesters import Ask, Reply, contact

@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from uuid import uuid4
 
 import pytest
-from gateway.rules.exchange import Regime
 from processes import resident_bytes
 from running_country import Visit
+
+from gateway.rules.exchange import Regime
 from source_sim.country import AMBULANCE, GP, GP_POST, SECOND_GP
 from source_sim.faults import FaultName
 from source_sim.requesters import Ask, Reply, System

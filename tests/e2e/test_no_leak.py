@@ -7,8 +7,9 @@ import re
 from collections.abc import Awaitable, Callable
 
 import pytest
-from gateway.rules.exchange import Regime
 from running_country import Visit
+
+from gateway.rules.exchange import Regime
 from source_sim.country import GP, PHARMACY
 from source_sim.custodians import Choice
 from source_sim.requesters import Ask, Reply

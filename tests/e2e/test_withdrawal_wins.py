@@ -9,10 +9,11 @@ import asyncio
 from uuid import uuid4
 
 import pytest
-from gateway.rules.exchange import Regime
-from gateway.rules.journal import Event
 from processes import holder_of
 from running_country import Country, Visit
+
+from gateway.rules.exchange import Regime
+from gateway.rules.journal import Event
 from source_sim.country import GP, GP_POST, SECOND_GP
 from source_sim.custodians import Choice
 from source_sim.requesters import Ask, Reply, System

@@ -55,8 +55,10 @@ MALFORMED = {
     "duplicate key on top": ONE.replace(b'"total":1', b'"total":1,"total":1'),
     "duplicate key deep down": ONE.replace(b'"text":"x"', b'"text":"x","text":"y"'),
     "duplicate key, escaped": ONE.replace(b'"text":"x"', rb'"text":"x","te\u0078t":"y"'),
-    "duplicate key behind an escaped colon": ONE.replace(b'"text":"x"', rb'"text":"x\u003a","text":"y"'),
-    "duplicate key behind a capital escaped colon": ONE.replace(b'"text":"x"', rb'"text":"x\u003A","text":"y"'),
+    "duplicate key offset by an escaped colon": ONE.replace(b'"text":"x"', rb'"id":"\u003a","text":"x","text":"y"'),
+    "duplicate key offset by a capital escaped colon": ONE.replace(
+        b'"text":"x"', rb'"id":"\u003A","text":"x","text":"y"'
+    ),
     "duplicate resource in an entry": ONE.replace(b'"resource":{', b'"resource":{},"resource":{', 1),
     "a list": b"[]",
     "a string": b'"x"',
@@ -144,6 +146,15 @@ def test_a_privacy_consent_is_not_a_treatment_limit():
     answer = read(searchset(item(other, "match")), "Consent")
     assert isinstance(answer, Failure)
     assert answer.failing is Failing.MALFORMED
+
+
+def test_a_match_names_its_patient_whatever_its_type():
+    answer = read(searchset(item({"resourceType": "Device", "id": "d"}, "match")), "Device")
+    assert answer == Failure(Failing.WRONG_PATIENT, "a match names no patient")
+
+
+def test_an_escaped_colon_alone_is_no_harm():
+    assert isinstance(read(ONE.replace(b'"x"', rb'"x\u003a"')), Answer)
 
 
 # --- what comes through ----------------------------------------------------------------------------------------------

@@ -185,3 +185,4 @@ def settle_memory() -> None:
     """After start-up nothing loaded so far will ever be garbage: keep the collector from walking it on every query."""
     gc.collect()
     gc.freeze()
+    gc.set_threshold(20_000, 20, 100)  # one answer makes thousands of short-lived objects; count those, not hundreds

@@ -1,7 +1,8 @@
 """How is one request decided, durably, before anything else happens? Facts gathered once, judged once, written once.
 
-Shared by the query, the localisation and the explanation. Everything runs inside one ledger transaction whose
-precondition is that nothing gathered before has moved.
+Shared by the query, the localisation and the explanation. What was gathered has a version; the transaction that writes
+a decision first checks that network and patient still have it, so that a decision is never written on facts that have
+moved. Judging itself is pure and happens outside: the one serial history of the ledger is kept short.
 """
 
 from __future__ import annotations
@@ -9,8 +10,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 
-from gateway.flows.means import Call, Means, check_unmoved, circumstances, who
+from gateway.flows.means import Call, Means, Moved, check_unmoved, circumstances, who
 from gateway.rules import consent, regimes
 from gateway.rules.access import Admission, Bar, Decision, admit, decide, refusal
 from gateway.rules.exchange import (
@@ -58,17 +60,18 @@ class Scene:
     bsn: Bsn
     patient: PatientKey
     patient_version: int
+    statements: tuple[Statement, ...]
+    attested_elsewhere: bool
     category: Category
     pointers: tuple[Pointer, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """What one transaction found: the admission, the statements it read and a decision per pointer."""
+    """The judgement on a scene at one moment: the admission, and a decision per pointer."""
 
     at: datetime
     admission: Admission
-    statements: tuple[Statement, ...]
     decisions: tuple[Decision, ...]
 
     @property
@@ -76,22 +79,49 @@ class Judged:
         return any(decision.permitted for decision in self.decisions)
 
 
-async def patient_version(means: Means, patient: PatientKey) -> int:
-    """The version of everything the ledger knows of a patient; read before the index, checked in the transaction."""
-    return await means.ledger.read(lambda tx: consents.patient_version(tx, patient))
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What the ledger knows of a patient and an attestation, in one snapshot."""
+
+    version: int
+    statements: tuple[Statement, ...]
+    attested_elsewhere: bool
 
 
 async def set_scene(means: Means, call: Call, category: Category, patient: Bsn) -> Scene:
-    """Gather network, party and pointers. Raises IndexUnavailable, LedgerUnavailable."""
+    """Gather network, party, statements and pointers; the index last, so that its entries are as new as the version.
+    Raises IndexUnavailable, LedgerUnavailable."""
     network = await means.live.network()
     key = means.keys.patient(patient)
-    version = await patient_version(means, key)
+    requester = call.party(network)
+    known = await means.ledger.read(partial(_look_up, call, requester, key))
     pointers = await means.index.find(key, category)
-    return Scene(call, network, call.party(network), patient, key, version, category, pointers)
+    return Scene(
+        call=call,
+        network=network,
+        requester=requester,
+        bsn=patient,
+        patient=key,
+        patient_version=known.version,
+        statements=known.statements,
+        attested_elsewhere=known.attested_elsewhere,
+        category=category,
+        pointers=pointers,
+    )
 
 
-def admission_of(means: Means, scene: Scene, *, bound_elsewhere: bool) -> tuple[datetime, Admission]:
-    """Judge the requester alone, at this moment of domain time."""
+def _look_up(call: Call, requester: Requester, patient: PatientKey, tx: Transaction) -> _Known:
+    verbal, contact = call.situation.verbal_consent, call.situation.contact
+    elsewhere = (
+        verbal is not None
+        and contact is not None
+        and once.bound_elsewhere(tx, verbal.id, patient, requester.ura, contact.id)
+    )
+    return _Known(consents.patient_version(tx, patient), consents.of(tx, patient), elsewhere)
+
+
+def judge(means: Means, scene: Scene) -> Judged:
+    """Judge the requester and then every pointer, at this moment of domain time."""
     at = means.live.domain(scene.network)
     facts = gather(
         scene.requester,
@@ -100,57 +130,42 @@ def admission_of(means: Means, scene: Scene, *, bound_elsewhere: bool) -> tuple[
         scene.category,
         at=at,
         regimes=regimes.active(scene.network.switches, at),
-        attestation_bound_elsewhere=bound_elsewhere,
+        attestation_bound_elsewhere=scene.attested_elsewhere,
     )
-    return at, admit(facts)
+    admission = admit(facts)
+    decisions = tuple(decide_one(admission, scene, pointer, at) for pointer in scene.pointers)
+    return Judged(at, admission, decisions)
 
 
-def judge(means: Means, tx: Transaction, scene: Scene, *, bind: bool = True) -> Judged:
-    """Decide inside the transaction: the attestation's earlier use, the statements, every pointer. Raises Moved."""
-    check_unmoved(tx, scene.network, scene.patient, scene.patient_version)
-    elsewhere = _bound_elsewhere(tx, scene)
-    at, admission = admission_of(means, scene, bound_elsewhere=elsewhere)
-    statements = consents.of(tx, scene.patient)
-    if bind and admission.bar is None:
-        _bind(tx, scene, at)
-    decisions = tuple(decide_one(admission, scene, statements, pointer, at) for pointer in scene.pointers)
-    return Judged(at, admission, statements, decisions)
-
-
-def decide_one(
-    admission: Admission, scene: Scene, statements: Sequence[Statement], pointer: Pointer, at: datetime
-) -> Decision:
-    state, on_yes = consent_for(admission, scene.requester, statements, pointer, at)
+def decide_one(admission: Admission, scene: Scene, pointer: Pointer, at: datetime) -> Decision:
+    """Judge one pointer of the scene under an admission."""
+    state, on_yes = consent_for(admission, scene, pointer, at)
     return decide(admission, pointer, state, on_yes)
 
 
-def consent_for(
-    admission: Admission, requester: Requester, statements: Sequence[Statement], pointer: Pointer, at: datetime
-) -> tuple[ConsentState, bool]:
+def consent_for(admission: Admission, scene: Scene, pointer: Pointer, at: datetime) -> tuple[ConsentState, bool]:
     """The consent state for this requester and situation, and whether the entry stands on a yes to anybody."""
-    kind = requester.kind
+    kind = scene.requester.kind
     asked = consent.Asked(
         custodian=pointer.custodian,
         category=pointer.category,
-        requester=requester.ura,
+        requester=scene.requester.ura,
         group=GROUP_OF[kind] if kind else None,
         emergency=admission.facts.emergency,
     )
-    state = consent.state(statements, asked, at)
-    return state, consent.stands_on_yes(statements, pointer.custodian, pointer.category, at)
+    state = consent.state(scene.statements, asked, at)
+    return state, consent.stands_on_yes(scene.statements, pointer.custodian, pointer.category, at)
 
 
-def _bound_elsewhere(tx: Transaction, scene: Scene) -> bool:
+def settle(tx: Transaction, scene: Scene, judged: Judged) -> None:
+    """The precondition of everything written about a scene: nothing moved, and the attestation is bound to just this
+    patient, organisation and contact. Raises Moved."""
+    check_unmoved(tx, scene.network, scene.patient, scene.patient_version)
     verbal, contact = scene.call.situation.verbal_consent, scene.call.situation.contact
-    if verbal is None or contact is None:
-        return False
-    return once.bound_elsewhere(tx, verbal.id, scene.patient, scene.requester.ura, contact.id)
-
-
-def _bind(tx: Transaction, scene: Scene, at: datetime) -> None:
-    verbal, contact = scene.call.situation.verbal_consent, scene.call.situation.contact
-    if verbal is not None and contact is not None:
-        once.bind(tx, verbal.id, scene.patient, scene.requester.ura, contact.id, at)
+    if verbal is None or contact is None or judged.admission.bar is not None:
+        return
+    if not once.bind(tx, verbal.id, scene.patient, scene.requester.ura, contact.id, judged.at):
+        raise Moved
 
 
 def query_fields(scene: Scene, at: datetime) -> dict[str, Json]:

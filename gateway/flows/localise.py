@@ -21,10 +21,11 @@ from gateway.flows.deciding import (
     refused,
     regimes_in_force,
     set_scene,
+    settle,
     told_plainly,
     write,
 )
-from gateway.flows.means import Call, Means, Moved, note_index_unavailable
+from gateway.flows.means import Call, Means, Moved, check_unmoved, note_index_unavailable
 from gateway.rules.exchange import Category, Pointer
 from gateway.rules.explain import Explanation, explain
 from gateway.rules.identifiers import Bsn
@@ -49,8 +50,9 @@ async def localise(means: Means, call: Call, patient: Bsn, category: Category | 
 async def _localise_one(means: Means, call: Call, patient: Bsn, category: Category) -> Sequence[Pointer] | Refused:
     for _ in range(ATTEMPTS):
         scene = await _scene(means, call, patient, category)
+        judged = judge(means, scene)
         try:
-            judged = await means.ledger.commit(partial(_judge_and_write, means, scene))
+            await means.ledger.commit(partial(_write_localised, means, scene, judged))
         except Moved:
             means.live.forget()
             continue
@@ -67,17 +69,16 @@ async def _scene(means: Means, call: Call, patient: Bsn, category: Category) -> 
         raise
 
 
-def _judge_and_write(means: Means, scene: Scene, tx: Transaction) -> Judged:
-    judged = judge(means, tx, scene)
+def _write_localised(means: Means, scene: Scene, judged: Judged, tx: Transaction) -> None:
+    settle(tx, scene, judged)
     bar = told_plainly(judged.admission, opens=judged.opens)
     fields = {**query_fields(scene, judged.at), "regimes": regimes_in_force(judged.admission)}
     if bar is not None:
         write(means, tx, scene, judged, Event.QUERY_REFUSED, {**fields, "reason": bar})
-        return judged
+        return
     shown = sum(1 for decision in judged.decisions if decision.permitted)
     told = {**fields, "decisions": decision_fields(judged.decisions), "shown": shown}
     write(means, tx, scene, judged, Event.LOCALISED, told)
-    return judged
 
 
 async def explain_query(means: Means, call: Call, patient: Bsn, category: Category) -> Explanation:
@@ -85,21 +86,24 @@ async def explain_query(means: Means, call: Call, patient: Bsn, category: Catego
     Raises IndexUnavailable, LedgerUnavailable, Unsettled."""
     for _ in range(ATTEMPTS):
         scene = await _scene(means, call, patient, category)
+        judged = judge(means, scene)
+        told = _explained(scene, judged)
         try:
-            return await means.ledger.commit(partial(_explain_and_write, means, scene))
+            await means.ledger.commit(partial(_write_explained, means, scene, judged, told))
         except Moved:
             means.live.forget()
+        else:
+            return told
     raise Unsettled
 
 
-def _explain_and_write(means: Means, scene: Scene, tx: Transaction) -> Explanation:
-    judged = judge(means, tx, scene, bind=False)
-    states = tuple(
-        consent_for(judged.admission, scene.requester, judged.statements, pointer, judged.at)
-        for pointer in scene.pointers
-    )
+def _explained(scene: Scene, judged: Judged) -> Explanation:
+    states = tuple(consent_for(judged.admission, scene, pointer, judged.at) for pointer in scene.pointers)
     permitting = next((d.row.id for d in judged.decisions if d.permitted and d.row), None)
-    told = explain(judged.admission, states, permitting)
+    return explain(judged.admission, states, permitting)
+
+
+def _write_explained(means: Means, scene: Scene, judged: Judged, told: Explanation, tx: Transaction) -> None:
+    check_unmoved(tx, scene.network, scene.patient, scene.patient_version)
     fields = {**query_fields(scene, judged.at), "reason": told.reason, "outcome": told.outcome}
     write(means, tx, scene, judged, Event.EXPLAINED, fields)
-    return told

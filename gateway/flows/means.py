@@ -26,7 +26,7 @@ from gateway.rules.exchange import (
 )
 from gateway.rules.identifiers import Bsn
 from gateway.rules.journal import Event, Json, Line
-from gateway.stores import consents, journal, register
+from gateway.stores import journal, register
 from gateway.stores.index import Index
 from gateway.stores.keys import Keys
 from gateway.stores.ledger import Ledger, Transaction
@@ -113,7 +113,7 @@ class Call:
 
 def check_unmoved(tx: Transaction, network: Network, patient: PatientKey, patient_version: int) -> None:
     """Raises Moved unless the network and everything about this patient are as they were gathered."""
-    if register.version(tx) != network.version or consents.patient_version(tx, patient) != patient_version:
+    if register.versions(tx, patient) != (network.version, patient_version):
         raise Moved
 
 

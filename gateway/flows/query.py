@@ -23,6 +23,7 @@ from gateway.flows.deciding import (
     refused,
     regimes_in_force,
     set_scene,
+    settle,
     told_plainly,
     write,
 )
@@ -51,7 +52,7 @@ async def ask(means: Means, call: Call, query: Query, wish: float | None = None)
         return NOTHING
     deadline = started + _allowed(means, judged.admission, wish) - means.deadlines.release
     legs = await _ask_all(means, scene, judged, query, deadline)
-    return await release(means, scene, judged, legs, started)
+    return await release(means, scene, legs, started)
 
 
 def _allowed(means: Means, admission: Admission, wish: float | None) -> float:
@@ -69,19 +70,22 @@ async def _decide(means: Means, call: Call, query: Query) -> tuple[Scene, Judged
         except IndexUnavailable:
             await note_index_unavailable(means, call, query.category, query.patient)
             raise
+        judged = judge(means, scene)
         try:
-            return scene, await means.ledger.commit(partial(_decide_and_write, means, scene))
+            await means.ledger.commit(partial(_write_decision, means, scene, judged))
         except Moved:
             means.live.forget()
+        else:
+            return scene, judged
     raise Unsettled
 
 
-def _decide_and_write(means: Means, scene: Scene, tx: Transaction) -> Judged:
-    judged = judge(means, tx, scene)
+def _write_decision(means: Means, scene: Scene, judged: Judged, tx: Transaction) -> None:
+    settle(tx, scene, judged)
     fields = {**query_fields(scene, judged.at), "regimes": regimes_in_force(judged.admission)}
     if judged.admission.bar is not None:
         write(means, tx, scene, judged, Event.QUERY_REFUSED, {**fields, "reason": judged.admission.bar})
-        return judged
+        return
     decided = {**fields, "decisions": decision_fields(judged.decisions)}
     write(means, tx, scene, judged, Event.QUERY_DECIDED, decided)
     bar = told_plainly(judged.admission, opens=judged.opens)
@@ -89,7 +93,6 @@ def _decide_and_write(means: Means, scene: Scene, tx: Transaction) -> Judged:
         write(means, tx, scene, judged, Event.QUERY_REFUSED, {**fields, "reason": bar})
     elif not judged.opens:
         write(means, tx, scene, judged, Event.QUERY_ANSWERED, answered_fields(scene, NOTHING, (), 0.0))
-    return judged
 
 
 # --- asking ----------------------------------------------------------------------------------------------------------

@@ -18,20 +18,20 @@ from gateway.flows.deciding import (
     Scene,
     Unsettled,
     address_of,
-    admission_of,
-    consent_for,
+    decide_one,
+    judge,
     query_fields,
     refused,
     regimes_in_force,
     set_scene,
+    settle,
     write,
 )
-from gateway.flows.means import Means, Moved, check_unmoved, note_index_unavailable, who
-from gateway.rules.access import Bar, decide
+from gateway.flows.means import Means, Moved, note_index_unavailable, who
+from gateway.rules.access import Bar
 from gateway.rules.exchange import Answer, Completeness, Failing, Failure
 from gateway.rules.journal import Event, Json
 from gateway.rules.routing import Combined, Leg, combine
-from gateway.stores import consents
 from gateway.stores.index import IndexUnavailable
 from gateway.stores.ledger import Transaction
 
@@ -39,18 +39,29 @@ NOTHING = Combined((), Completeness.COMPLETE, (), None)
 """The neutral answer: what objected, undecided, withdrawn and unknown have in common."""
 
 
-async def release(
-    means: Means, scene: Scene, judged: Judged, legs: Sequence[Leg], started: float
-) -> Combined | Refused:
-    now = scene
+async def release(means: Means, scene: Scene, legs: Sequence[Leg], started: float) -> Combined | Refused:
+    """Release what still may leave; the bar only when the requester itself is no longer a party.
+    Raises IndexUnavailable, LedgerUnavailable, Unsettled."""
     for _ in range(ATTEMPTS):
+        again = judge(means, scene)
+        combined, dropped = _what_may_leave(scene, again, legs)
         elapsed = (asyncio.get_running_loop().time() - started) * 1000
         try:
-            return await means.ledger.commit(partial(_release_and_write, means, now, judged, legs, elapsed))
+            unit = partial(_write_release, means, scene, again, legs, combined, dropped, elapsed)
+            await means.ledger.commit(unit)
         except Moved:
             means.live.forget()
-            now = await _look_again(means, scene)
+            scene = await _look_again(means, scene)
+        else:
+            bar = again.admission.bar
+            return refused(again.admission, bar) if bar is Bar.UNKNOWN_PARTY else combined
     raise Unsettled
+
+
+def _what_may_leave(scene: Scene, again: Judged, legs: Sequence[Leg]) -> tuple[Combined, list[Leg]]:
+    """What the legs that are still permitted amount to, and the legs that are not."""
+    kept = [leg for leg in legs if _still_permitted(scene, again, leg)]
+    return combine(kept), [leg for leg in legs if leg not in kept]
 
 
 async def _look_again(means: Means, scene: Scene) -> Scene:
@@ -61,26 +72,29 @@ async def _look_again(means: Means, scene: Scene) -> Scene:
         raise
 
 
-def _release_and_write(
-    means: Means, scene: Scene, judged: Judged, legs: Sequence[Leg], elapsed: float, tx: Transaction
-) -> Combined | Refused:
-    """Ask every rule again and write what leaves, in one transaction. Raises Moved."""
-    check_unmoved(tx, scene.network, scene.patient, scene.patient_version)
-    at, admission = admission_of(means, scene, bound_elsewhere=False)
-    again = replace(judged, at=at, admission=admission, statements=consents.of(tx, scene.patient))
-    kept = [leg for leg in legs if _still_permitted(scene, again, leg)]
-    combined = combine(kept)
-    if admission.bar is Bar.UNKNOWN_PARTY:
-        fields = {**query_fields(scene, at), "regimes": regimes_in_force(admission), "reason": admission.bar}
+def _write_release(
+    means: Means,
+    scene: Scene,
+    again: Judged,
+    legs: Sequence[Leg],
+    combined: Combined,
+    dropped: Sequence[Leg],
+    elapsed: float,
+    tx: Transaction,
+) -> None:
+    """On condition that nothing moved since it was judged again, write what leaves. Raises Moved."""
+    settle(tx, scene, again)
+    if again.admission.bar is Bar.UNKNOWN_PARTY:
+        regimes = regimes_in_force(again.admission)
+        fields = {**query_fields(scene, again.at), "regimes": regimes, "reason": again.admission.bar}
         write(means, tx, scene, again, Event.QUERY_REFUSED, fields)
-        return refused(admission, admission.bar)
+        return
     for leg in combined.legs:
         if leg.discloses and combined.wholly_failed is None:
             _write_disclosure(means, tx, scene, again, leg)
-    fields = answered_fields(scene, combined, [leg for leg in legs if leg not in kept], elapsed)
+    fields = answered_fields(scene, combined, dropped, elapsed)
     event = Event.QUERY_ANSWERED if combined.wholly_failed is None else Event.QUERY_FAILED
     write(means, tx, scene, again, event, {**fields, "legs": [_leg_field(leg) for leg in legs]})
-    return combined
 
 
 def _still_permitted(scene: Scene, again: Judged, leg: Leg) -> bool:
@@ -93,8 +107,7 @@ def _still_permitted(scene: Scene, again: Judged, leg: Leg) -> bool:
     if (address.endpoint if address else "") != leg.address.endpoint:
         return False
     same_row = replace(again.admission, rows=tuple(r for r in again.admission.rows if r is leg.permit.row))
-    state, on_yes = consent_for(again.admission, scene.requester, again.statements, current, again.at)
-    return decide(same_row, current, state, on_yes).permitted
+    return decide_one(same_row, scene, current, again.at).permitted
 
 
 def _write_disclosure(means: Means, tx: Transaction, scene: Scene, again: Judged, leg: Leg) -> None:

@@ -75,8 +75,8 @@ class Ledger:
     async def commit(self, unit: Callable[[Transaction], T]) -> T:
         """Run `unit` in the serial history; returns its result once durable, raises what it raised (rolled back alone).
 
-        The unit runs in the writer thread, together with others: short, no I/O, and it may be skipped when its caller
-        was cancelled before its turn. Raises LedgerUnavailable.
+        The unit runs in the writer thread, together with others: short, no I/O; it may be run twice (what the first run
+        did is undone), and skipped when its caller was cancelled before its turn. Raises LedgerUnavailable.
         """
         self._admit()
         loop = asyncio.get_running_loop()
@@ -157,8 +157,12 @@ class Ledger:
     def _write_batch(self) -> list[_Waiting]:
         batch: list[_Waiting] = []
         try:
+            with suppress(_OneRaised):
+                with self._engine.writing() as work:
+                    self._take(batch)
+                    _all_together(work, batch)
+                return batch
             with self._engine.writing() as work:
-                self._take(batch)
                 for waiting in batch:
                     _attempt(work, waiting)
         except Exception as error:
@@ -201,6 +205,20 @@ def _engine(url: str, *, read_only: bool, busy: float) -> Engine:
     if url.startswith(("postgresql://", "postgres://")):
         return PostgresEngine(url, read_only=read_only, busy=busy)
     return SqliteEngine(Path(url.removeprefix("sqlite://")), read_only=read_only, busy=busy)
+
+
+class _OneRaised(Exception):
+    """A unit of the batch raised: the transaction is undone, and the units are run again, each by itself."""
+
+
+def _all_together(work: Work, batch: list[_Waiting]) -> None:
+    """Run all units as one, without a savepoint each: nearly always none of them raises. Raises _OneRaised."""
+    for waiting in batch:
+        try:
+            waiting.result = waiting.unit(work)
+        except BaseException as error:
+            work.whole()  # the database's own failure is not the unit's
+            raise _OneRaised from error
 
 
 def _attempt(work: Work, waiting: _Waiting) -> None:

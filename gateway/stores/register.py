@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from datetime import datetime, timedelta
 
-from gateway.rules.exchange import Network, Organisation, Regime, RegimeSwitch, System
+from gateway.rules.exchange import Network, Organisation, PatientKey, Regime, RegimeSwitch, System
 from gateway.rules.identifiers import ApplicationId, Ura, UziNumber
 from gateway.stores.schema import instant, moment
 from gateway.stores.transaction import Transaction
@@ -79,6 +79,16 @@ def set_clock(tx: Transaction, offset: timedelta) -> int:
 def version(tx: Transaction) -> int:
     """The network version: 1 for an empty network, higher after every change."""
     return _state(tx)[0]
+
+
+def versions(tx: Transaction, patient: PatientKey) -> tuple[int, int]:
+    """The network version and this patient's, in one look: what a decision was based on must still be both."""
+    row = tx.row(
+        "SELECT version, (SELECT consent_version FROM patient WHERE key = ?) FROM network_state",
+        patient,
+    )
+    assert row is not None, "the schema puts one row in network_state"
+    return int(row[0]), int(row[1] or 0)
 
 
 def load(tx: Transaction) -> Network:

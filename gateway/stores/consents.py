@@ -10,6 +10,7 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date
+from functools import lru_cache
 from typing import Any
 
 from gateway.rules.exchange import Category, Method, Party, PatientKey, Say, Scope, Statement
@@ -165,7 +166,10 @@ def _scope(custodian: str | None, categories: str | None, requesters: str | None
     )
 
 
+@lru_cache(maxsize=4096)
 def _statement(row: tuple[Any, ...]) -> Statement:
+    """A row as a statement. Rows never change, so reading one twice gives the same; which rows there are is asked anew
+    every time."""
     own, custodian, categories, requesters, emergency_only, say, effective, received, by, method, recorder, info = row
     return Statement(
         id=own,

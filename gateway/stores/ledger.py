@@ -1,19 +1,20 @@
 """How do many requests share one durable, serial history? Units of work queue up; one thread commits them together.
 
-Per process one writer thread takes the lock all processes share, runs every waiting unit in one transaction (each in a
-savepoint), commits durably and wakes the waiters: a batch costs one fsync. Knows futures and patience, not what is kept
-(the drawers do) and not the time of day. A ledger is opened after a fork, never before.
+Per process one writer thread takes the lock all processes share, runs every waiting unit in one transaction, commits
+durably and wakes the waiters: a batch costs one fsync. If a unit raises, the batch is run again, each in a savepoint.
+Knows futures and patience, not what is kept (the drawers do) and not the time of day. A ledger is opened after a fork,
+never before.
 """
 
 from __future__ import annotations
 
 import asyncio
 import threading
-from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future, InvalidStateError, ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
+from queue import Empty, SimpleQueue
 from typing import Any, TypeVar
 
 from gateway.stores import schema
@@ -65,8 +66,7 @@ class Ledger:
     def __init__(self, engine: Engine, *, patience: float) -> None:
         self._engine = engine
         self._patience = patience
-        self._queue: deque[_Waiting] = deque()
-        self._wake = threading.Event()
+        self._queue: SimpleQueue[_Waiting | None] = SimpleQueue()
         self._closing = False
         self._readers = None if engine.inline else ThreadPoolExecutor(_READERS, thread_name_prefix="ledger-read")
         self._thread = threading.Thread(target=self._write_until_closed, name="ledger-write", daemon=True)
@@ -128,9 +128,9 @@ class Ledger:
     def close(self) -> None:
         """Commit what waits, then let go. What is still undone after twice the patience is told unavailable."""
         self._closing = True
-        self._wake.set()
+        self._queue.put(None)  # wakes the writer
         self._thread.join(2 * self._patience)
-        _settle_all(self._failed(list(self._queue), "closed"))
+        _settle_all(self._failed(self._waiting(), "closed"))
         if self._readers is not None:
             self._readers.shutdown(wait=False, cancel_futures=True)
         if not self._thread.is_alive():
@@ -139,23 +139,24 @@ class Ledger:
     def _admit(self) -> None:
         if self._closing:
             raise LedgerUnavailable("closed")
-        if len(self._queue) >= QUEUE_LIMIT:
+        if self._queue.qsize() >= QUEUE_LIMIT:
             raise LedgerUnavailable("too many waiting")
 
     def _enqueue(self, waiting: _Waiting) -> None:
-        self._queue.append(waiting)
-        self._wake.set()
+        self._queue.put(waiting)
 
     def _write_until_closed(self) -> None:
-        while not self._closing:
-            self._wake.wait()
-            # cleared before the queue is looked at: what is appended later sets it again
-            self._wake.clear()
-            while self._queue:
-                _settle_all(self._write_batch())
+        while True:
+            first = self._queue.get()
+            if first is not None:
+                _settle_all(self._write_batch(first))
+            elif self._queue.empty():
+                return
+            else:
+                self._queue.put(None)
 
-    def _write_batch(self) -> list[_Waiting]:
-        batch: list[_Waiting] = []
+    def _write_batch(self, first: _Waiting) -> list[_Waiting]:
+        batch = [first]
         try:
             with suppress(_OneRaised):
                 with self._engine.writing() as work:
@@ -166,16 +167,25 @@ class Ledger:
                 for waiting in batch:
                     _attempt(work, waiting)
         except Exception as error:
-            if not batch:
-                self._take(batch)
-            return self._failed(batch, str(error) or type(error).__name__)
+            return self._failed([*batch, *self._waiting()], str(error) or type(error).__name__)
         return batch
 
     def _take(self, batch: list[_Waiting]) -> None:
-        for _ in range(min(len(self._queue), _BATCH_LIMIT - len(batch))):
-            waiting = self._queue.popleft()
-            if not waiting.future.done():
-                batch.append(waiting)
+        """Join to the batch who else waits by now; who was cancelled before its turn is skipped."""
+        batch += self._waiting(_BATCH_LIMIT)
+        batch[:] = [waiting for waiting in batch if not waiting.future.done()]
+
+    def _waiting(self, most: int = QUEUE_LIMIT) -> list[_Waiting]:
+        """Who waits now, taken from the queue."""
+        found: list[_Waiting] = []
+        with suppress(Empty):
+            while len(found) < most:
+                waiting = self._queue.get_nowait()
+                if waiting is None:
+                    self._queue.put(None)  # closing: what was accepted before is still written
+                    break
+                found.append(waiting)
+        return found
 
     def _failed(self, batch: list[_Waiting], why: str) -> list[_Waiting]:
         for waiting in batch:

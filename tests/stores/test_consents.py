@@ -54,7 +54,7 @@ def test_any_statement_comes_back_as_it_was_made(ledger: Ledger, statement: Stat
     seen: list[object] = []
     with pytest.raises(LookupError):
         ledger.commit_now(look_and_undo)
-    assert seen == [((statement,), (PATIENT, statement, 1))]
+    assert seen[-1] == ((statement,), (PATIENT, statement, 1))
 
 
 def test_a_resource_grows_by_versions_and_the_patient_with_it(ledger: Ledger) -> None:

@@ -5,13 +5,13 @@ Every act is in the journal with who and why, in the transaction that does it.
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from gateway.flows.means import Means
 from gateway.rules.exchange import Organisation, RegimeSwitch, System
 from gateway.rules.identifiers import Ura
 from gateway.rules.journal import Event, Json, Line
-from gateway.stores import journal, register
+from gateway.stores import journal, once, register
 from gateway.stores.ledger import Transaction
 
 
@@ -92,6 +92,16 @@ async def join(means: Means, organisation: Organisation, system: System, *, by: 
         journal.append(tx, line)
 
     await means.ledger.commit(unit)
+
+
+TOKENS_KEPT = timedelta(minutes=10)
+"""How long after its expiry an assertion's id is remembered: far longer than any clock is wrong."""
+
+
+async def tidy(means: Means) -> int:
+    """Forget the ids of assertions long expired; returns how many. Raises LedgerUnavailable."""
+    before = means.live.wall() - TOKENS_KEPT
+    return await means.ledger.commit(lambda tx: once.purge(tx, before))
 
 
 def _require_free(known: Organisation | None, wanted: Organisation) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from datetime import datetime
+from ipaddress import ip_address
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -41,9 +42,29 @@ def desk_app(means: Means, *, simulation: bool, checks: dict[str, Check]) -> Fas
     return app
 
 
+def is_loopback(host: str) -> bool:
+    """Whether a host name or address is this machine by its own word."""
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
+
+
+def _stranger(request: Request) -> bool:
+    """The simulator's controls are for this machine only: by address, and by the name it was called (a page that
+    rebinds its own name to 127.0.0.1 calls it by another)."""
+    name = request.headers.get("host", "").rpartition(":")
+    called = name[0] if name[1] and name[2].isdigit() else name[2]
+    return not (request.client and is_loopback(request.client.host) and is_loopback(called))
+
+
 def _add_clock(app: FastAPI, means: Means) -> None:
     @app.get("/sim/clock")
-    async def read_clock() -> JSONResponse:
+    async def read_clock(request: Request) -> JSONResponse:
+        if _stranger(request):
+            return _problem(403, "the simulator's controls are for this machine only")
         try:
             return _clock_answer(means.live.domain(await means.live.network()))
         except LedgerUnavailable:
@@ -51,6 +72,8 @@ def _add_clock(app: FastAPI, means: Means) -> None:
 
     @app.put("/sim/clock")
     async def put_clock(request: Request) -> JSONResponse:
+        if _stranger(request):
+            return _problem(403, "the simulator's controls are for this machine only")
         if request.headers.get("content-type", "").partition(";")[0].strip() != "application/json":
             return _problem(415, "send application/json")
         try:

@@ -73,7 +73,9 @@ def _print_rooms(profile: cProfile.Profile, queries: int) -> None:
     single: list[tuple[float, str]] = []
     for (file, line, name), (_, calls, own, _, _) in stats.stats.items():
         rooms[_room(file)] += own / queries * 1e6
-        single.append((own / queries * 1e6, f"{_room(file)}: {Path(file).name}:{line} {name} ({calls / queries:.1f} x)"))
+        single.append(
+            (own / queries * 1e6, f"{_room(file)}: {Path(file).name}:{line} {name} ({calls / queries:.1f} x)")
+        )
     print("loop thread under the profiler, µs per query (the profiler itself inflates small functions):")
     for room, micros in rooms.most_common(12):
         print(f"  {room:<28}{micros:>8.0f}")

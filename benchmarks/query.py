@@ -49,26 +49,49 @@ class Target:
 
 
 def body_for(bsn: str, source: str) -> bytes:
-    """A searchset of about 21 KB whose every match proves its patient."""
+    """A searchset of about 21 KB in resources of about 2 KB, with narrative and several codings: the shape of real
+    national instances. Every match proves its patient."""
     entries: list[dict[str, object]] = []
     while len(json.dumps(entries)) < SIZE:
         number = len(entries)
-        entries.append(
-            {
-                "fullUrl": f"https://{source}.example/fhir/AllergyIntolerance/a{number}",
-                "resource": {
-                    "resourceType": "AllergyIntolerance",
-                    "id": f"a{number}",
-                    "clinicalStatus": {"coding": [{"system": "http://terminology.hl7.org/CodeSystem/allergyintolerance"
-                                                   "-clinical", "code": "active"}]},
-                    "code": {"coding": [{"system": "http://snomed.info/sct", "code": "91936005"}], "text": "penicilline"},
-                    "patient": {"identifier": {"system": BSN_SYSTEM, "value": bsn}},
-                    "note": [{"text": "een uitgebreide toelichting van gewone lengte, zoals apothekers die schrijven"}],
-                },
-                "search": {"mode": "match"},
-            }
-        )  # fmt: skip
+        resource = _allergy(bsn, number)
+        url = f"https://{source}.example/fhir/AllergyIntolerance/a{number}"
+        entries.append({"fullUrl": url, "resource": resource, "search": {"mode": "match"}})
     return json.dumps({"resourceType": "Bundle", "type": "searchset", "total": len(entries), "entry": entries}).encode()
+
+
+def _allergy(bsn: str, number: int) -> dict[str, object]:
+    def concept(system: str, code: str, display: str) -> dict[str, object]:
+        return {"coding": [{"system": system, "code": code, "display": display}]}
+
+    hl7, snomed = "http://terminology.hl7.org/CodeSystem/allergyintolerance-", "http://snomed.info/sct"
+    rows = "".join(f"<tr><th>{name}</th><td>beschrijving van gewone lengte</td></tr>" for name in "abcdefghij")
+    return {
+        "resourceType": "AllergyIntolerance",
+        "id": f"a{number}",
+        "meta": {"profile": ["http://nictiz.nl/fhir/StructureDefinition/nl-core-AllergyIntolerance"]},
+        "text": {
+            "status": "generated",
+            "div": f'<div xmlns="http://www.w3.org/1999/xhtml"><table>{rows}</table></div>',
+        },
+        "clinicalStatus": concept(hl7 + "clinical", "active", "Active"),
+        "verificationStatus": concept(hl7 + "verification", "confirmed", "Confirmed"),
+        "category": ["medication"],
+        "criticality": "high",
+        "code": concept(snomed, "91936005", "allergie voor penicilline"),
+        "patient": {"identifier": {"system": BSN_SYSTEM, "value": bsn}},
+        "onsetDateTime": "2012-05-14",
+        "recordedDate": "2012-05-20",
+        "note": [{"text": "een toelichting van gewone lengte, zoals apothekers die schrijven"}],
+        "reaction": [
+            {
+                "substance": concept(snomed, "373270004", "penicilline"),
+                "manifestation": [concept(snomed, "422587007", "misselijkheid")],
+                "onset": "2012-05-14",
+                "severity": "moderate",
+            }
+        ],
+    }
 
 
 # --- setting up ------------------------------------------------------------------------------------------------------

@@ -51,8 +51,9 @@ def _exchange_server(gateway: Gateway, sock: socket.socket) -> uvicorn.Server:
 def _desk_server(gateway: Gateway, _sock: socket.socket) -> uvicorn.Server:
     """Plain on loopback, so that a browser does not warn; with TLS as soon as it listens elsewhere."""
     settings = gateway.settings
-    tls = {} if is_loopback(settings.desk_host) else {"ssl_certfile": settings.certificate, "ssl_keyfile": settings.key}
-    config = uvicorn.Config(gateway.desk(), access_log=False, log_config=None, server_header=False, **tls)
+    config = uvicorn.Config(gateway.desk(), access_log=False, log_config=None, server_header=False)
+    if not is_loopback(settings.desk_host):
+        config.ssl_certfile, config.ssl_keyfile = settings.certificate, settings.key
     return uvicorn.Server(config)
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
+from program import Run, runner
 from running_country import Country, Visit
 
 from gateway.cli.staging import Stage, stage
@@ -74,3 +75,11 @@ async def visit(country: Country) -> AsyncIterator[Visit]:
         yield here
     finally:
         await here.leave()
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], tmp_path: Path) -> Run:
+    """The program, typed in an empty folder: no simulation nearby unless `--running` names one."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "200")
+    return runner(monkeypatch, capfd)

@@ -1,16 +1,18 @@
 """How does a test visit a running country? Its processes, its journal, its sources' own logs, and everyone's systems.
 
 A Country is staged once per test process; a Visit is one test's time in it, on that test's event loop. Every test takes
-patients of its own (`patient`), so that no test sees another's choices; faults, regimes and the clock go back on leaving.
+patients of its own (`patient`), so that no test sees another's choices; faults, regimes and the clock go back on
+leaving.
 """
 
 from __future__ import annotations
 
 import asyncio
+import json
 import ssl
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -22,8 +24,10 @@ from gateway.cli.ask import PERSONAS, system_from
 from gateway.cli.opened import with_means_async
 from gateway.cli.staging import Stage
 from gateway.flows.means import Means
-from gateway.flows.operating import switch_regime
-from gateway.rules.exchange import Regime, RegimeSwitch
+from gateway.flows.operating import join, switch_regime
+from gateway.rules import exchange
+from gateway.rules.exchange import Organisation, Regime, RegimeSwitch
+from gateway.rules.identifiers import ApplicationId, Ura, UziNumber
 from gateway.rules.journal import Event
 from gateway.stores import journal
 from gateway.stores.journal import Kept
@@ -40,10 +44,10 @@ EVERYBODY = 100_000
 class Country:
     """A staged country; `ledger` is open for reading only."""
 
-    made: Stage
+    made: Stage = field(repr=False)
     ledger: Ledger
-    strangers: Iterator[str]
-    everyone: tuple[str, ...]
+    strangers: Iterator[str] = field(repr=False)
+    everyone: tuple[str, ...] = field(repr=False)
 
     def patient(self) -> str:
         """A test person nobody has spoken of yet. All sources hold a record about her."""
@@ -118,6 +122,31 @@ class Visit:
         for category in categories:
             entered = await self.custodian(who).register_entry(bsn, category, latent=latent, at=await self.now())
             assert entered.status == 201, (category, entered.status, entered.sentence)
+
+    async def newcomer(
+        self,
+        folder: Path,
+        ura: str,
+        application: str,
+        kind: str,
+        *,
+        flaw: pki.Flaw | None = None,
+        registered: bool = True,
+        endpoint: str | None = None,
+    ) -> Path:
+        """A system of a new organisation, its certificate (with this flaw) and join.json in `folder`."""
+        authority, made = self.country.authority, self.country.made
+        hosts = ("localhost", "127.0.0.1")
+        authority.issue(ura, application, f"Test {ura}", now=datetime.now(UTC), dns=hosts, out=folder, flaw=flaw)
+        if registered:
+            organisation = Organisation(Ura(ura), kind, f"Test {ura}", frozenset())
+            uzi = UziNumber(pki.uzi_of(ura, application))
+            joining = exchange.System(ApplicationId(application), Ura(ura), uzi, endpoint)
+            await self.operate(lambda means: join(means, organisation, joining, by="a test"))
+        told = {"certificate": "client.pem", "key": "client.key", "ca": "ca.pem", "exchange": made.exchange,
+                "token_endpoint": made.settings.token_endpoint, "application": application, "ura": ura}  # fmt: skip
+        (folder / "join.json").write_text(json.dumps(told), "utf-8")
+        return folder
 
     # --- asking ------------------------------------------------------------------------------------------------------
 

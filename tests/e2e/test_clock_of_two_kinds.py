@@ -9,9 +9,9 @@ from running_country import Visit
 
 from gateway.rules.exchange import Regime
 from gateway.rules.journal import Event
-from source_sim.country import GP
+from source_sim.country import GP, GP_POST
 from source_sim.custodians import Choice
-from source_sim.requesters import Ask, Reply, contact
+from source_sim.requesters import Ask, Reply, contact, verbally
 
 pytestmark = pytest.mark.xdist_group("country")
 
@@ -75,14 +75,15 @@ async def test_a_contact_ages_in_domain_time_and_its_token_does_not(visit: Visit
 
 async def test_an_attestation_ages_in_domain_time(visit: Visit) -> None:
     bsn = visit.country.patient()
-    async with visit.clock_back_afterwards(), visit.regime(Regime.CRISIS_OPT_IN):
+    async with visit.regime(Regime.CRISIS_OPT_IN), visit.clock_back_afterwards():
         await visit.register(GP, bsn, "gp-summary", latent=True)
-        token = await visit.token(bsn, verbal=True)
+        now = await visit.now()
+        attested = verbally(await visit.claims("gp-post"), now - timedelta(hours=71))
+        token = await visit.system(GP_POST).token({**attested, "patient": bsn})
         assert len((await visit.search(bsn, token)).matches) == 1
-        await visit.set_clock(await visit.now() + timedelta(hours=73))
+        await visit.set_clock(now + timedelta(hours=2))
         late = await visit.search(bsn, token)
         assert (late.status, late.code) == (403, "bad-attestation")
-        await visit.set_clock(await visit.now() - timedelta(hours=73))
 
 
 async def test_a_statement_made_while_the_clock_stood_back_is_not_lost_when_it_returns(visit: Visit) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+import hashlib
+import hmac
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,8 +19,9 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from joserfc import jwt
 from joserfc.jwk import ECKey, OctKey
-from running_country import Visit
+from running_country import Visit, tls_of
 
+from gateway.identity.certificate import thumbprint
 from gateway.rules.journal import Event
 from source_sim.country import GP, GP_POST, HOSPITAL, Participant
 from source_sim.pki import Flaw
@@ -72,8 +75,6 @@ class Forger:
 
 @pytest_asyncio.fixture
 async def forger(visit: Visit) -> Any:
-    from running_country import tls_of
-
     claims = {**await visit.claims("gp-post"), "patient": visit.country.patient()}
     tls = tls_of(visit.country.made.folder(GP_POST))
     async with httpx.AsyncClient(verify=tls, trust_env=False) as web:
@@ -91,9 +92,6 @@ def signed_with_the_public_key(forger: Forger) -> str:
     )
     public = certificate.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
     head, body = encoded({"alg": "HS256"}), encoded(forger.said())
-    import hashlib
-    import hmac
-
     mac = hmac.digest(public, f"{head}.{body}".encode(), hashlib.sha256)
     return f"{head}.{body}.{base64.urlsafe_b64encode(mac).rstrip(b'=').decode()}"
 
@@ -221,8 +219,6 @@ def _exchange_s_own_hand(forger: Forger, **changes: Any) -> str:
     key = ECKey.import_key((forger.visit.country.made.state / "signing.pem").read_bytes())
     base, now = forger.system.exchange_url, wall()
     der = base64.b64decode(forger.chain_of(GP_POST)[0])
-    from gateway.identity.certificate import thumbprint
-
     said = {
         **forger.said(jti=None),
         "iss": base, "aud": base, "iat": now, "exp": now + 60,

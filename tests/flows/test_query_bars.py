@@ -37,6 +37,7 @@ from gateway.rules.exchange import (
     Responsible,
     Say,
 )
+from gateway.stores import once
 
 CRISIS, EMERGENCY = Regime.CRISIS_OPT_IN, Regime.EMERGENCY_AVAILABLE
 
@@ -211,3 +212,18 @@ async def test_an_attestation_that_cannot_be(country: Country, case: str) -> Non
     verbal = country.verbal(GivenBy.PATIENT, hours_ago=more.get("hours_ago", 0))
     call = country.call(verbal_consent=verbal, capacity=more.get("capacity", Capacity.CAPABLE))
     assert await ask(country.means, call, summary()) == Refused(bar)
+
+
+async def test_an_attestation_used_elsewhere_at_the_same_moment_counts_once(country: Country) -> None:
+    """Bound by another organisation between judging and writing: the later one is judged anew."""
+    await _latent(country)
+    key, verbal = country.means.keys.patient(US), country.verbal()
+
+    async def first() -> None:
+        country.index.after_find = None
+        await country.real_ledger.commit(lambda tx: once.bind(tx, verbal.id, key, POST_2.ura, "c-9", country.now))
+
+    country.index.after_find = first
+    result = await ask(country.means, country.call(verbal_consent=verbal), summary())
+    assert result == Refused(Bar.BAD_ATTESTATION)
+    assert country.door.asked == []

@@ -23,7 +23,7 @@ class Settings(BaseSettings):
     exchange_host: str = Field(default="127.0.0.1", description="Address the exchange listener binds to.")
     exchange_port: int = Field(default=8443, description="Port of the exchange listener (mutual TLS, machines only).")
     exchange_url: str = Field(default="", description="Public base of the exchange; empty: https://localhost:<port>.")
-    desk_host: str = Field(default="127.0.0.1", description="Address the desk listener binds to (no TLS).")
+    desk_host: str = Field(default="127.0.0.1", description="Address the desk listener binds to (TLS off loopback).")
     desk_port: int = Field(default=8080, description="Port of the desk listener (people, health, simulator controls).")
 
     certificate: Path = Field(default=Path("certs/gateway.pem"), description="The gateway's certificate chain (PEM).")

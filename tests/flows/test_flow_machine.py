@@ -28,8 +28,8 @@ NAMED = {"gp-care": ("gp-care", POST.ura.digits), "hospital": ("hospital",)}
 
 SCOPES = st.tuples(
     st.booleans(),
-    st.sampled_from([None, ("gp-care",), ("hospital",), (POST.ura.digits,), GROUPS]),
-    st.booleans(),
+    st.sampled_from([None, None, GROUPS, ("gp-care",), ("hospital",), (POST.ura.digits,)]),
+    st.sampled_from([False, False, True]),
 )
 
 
@@ -71,13 +71,15 @@ class Model:
 class Exchange(RuleBasedStateMachine):
     """One country, many acts."""
 
-    @initialize()
-    def begin(self) -> None:
+    @initialize(running=st.sets(st.sampled_from([CRISIS, EMERGENCY])))
+    def begin(self, running: set[Regime]) -> None:
         self.folder = tempfile.TemporaryDirectory()
         self.runner = asyncio.Runner()
         self.country = Country(Path(self.folder.name) / "ledger.db")
         self.model, self.disclosed = Model(), 0
         self.runner.run(self.country.settle())
+        for regime in sorted(running):
+            self.switches(regime, 100_000)
 
     def teardown(self) -> None:
         if hasattr(self, "country"):
@@ -104,6 +106,20 @@ class Exchange(RuleBasedStateMachine):
         self.model.said[scope] = say
         if self.model.closed_to_all() and say in (Say.NO, Say.WITHDRAWN) and not only_emergency:
             self.model.entry = None if requesters in (None, GROUPS) else self.model.entry
+
+    @rule(say=st.sampled_from(Say), whole=st.booleans())
+    def speaks_of_everybody(self, say: Say, whole: bool) -> None:
+        self.states(say, (whole, None, False))
+
+    @rule(requesters=st.sampled_from([("gp-care",), ("hospital",), (POST.ura.digits,)]))
+    def agrees_for_some_and_is_registered(self, requesters: tuple[str, ...]) -> None:
+        self.states(Say.YES, (False, requesters, False))
+        self.registers(False)
+
+    @rule(say=st.sampled_from([Say.NO, Say.WITHDRAWN]), latent=st.booleans())
+    def objects_and_is_registered(self, say: Say, latent: bool) -> None:
+        self.states(say, (False, None, False))
+        self.registers(latent)
 
     @rule(latent=st.booleans())
     def registers(self, latent: bool) -> None:
@@ -159,6 +175,14 @@ class Exchange(RuleBasedStateMachine):
         barred = not (crisis or available) or (attested and incapable)
         unasked = crisis and not attested and not incapable and not opens
         self._judge(call, opens=opens and not barred, refused=barred or unasked)
+
+    @rule(incapable=st.booleans(), say=st.sampled_from([Say.YES, Say.CLEARED]))
+    def agrees_and_everybody_asks(self, incapable: bool, say: Say) -> None:
+        self.states(Say.YES, (False, None, False))
+        self.registers(False)
+        self.states(say, (False, None, False))
+        self.post_asks(1, False, True)
+        self.emergency_department_asks(False, incapable)
 
     def _judge(self, call, *, opens: bool, refused: bool) -> None:
         result = self.runner.run(ask(self.country.means, call, summary(US)))

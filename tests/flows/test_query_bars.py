@@ -158,6 +158,16 @@ async def test_consent_is_presumed_for_an_unconscious_patient_and_flagged(countr
     ]
 
 
+async def test_nothing_is_presumed_where_the_entry_stands_on_no_yes(country: Country) -> None:
+    await country.regime(EMERGENCY)
+    await country.open()
+    country.tick(seconds=1)
+    await country.say(Say.CLEARED)
+    combined = await ask(country.means, country.emergency(capacity=Capacity.INCAPABLE), summary())
+    assert combined.legs == ()
+    assert country.door.asked == []
+
+
 async def test_an_objection_is_not_outweighed_by_what_is_said_or_presumed(country: Country) -> None:
     await _latent(country)
     await country.say(Say.NO, requesters={"gp-care", "hospital"})

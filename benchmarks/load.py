@@ -1,4 +1,4 @@
-"""A closed-loop generator over mutual TLS, and the CPU time of a group of processes. Cheap, so that it does not disturb."""
+"""A closed-loop generator over mutual TLS, and the CPU time of a group of processes. Cheap: it must not disturb."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where does the time of one query go? The gateway in this process, profiled on its loop; its threads' CPU beside it."""
+"""Where does the time of one query go? The gateway in this process, profiled on its loop, and CPU by thread."""
 
 from __future__ import annotations
 

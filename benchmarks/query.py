@@ -176,7 +176,8 @@ class Bench:
               server {{
                 listen 127.0.0.1:{port} ssl;
                 ssl_certificate {certs}/gateway.pem; ssl_certificate_key {certs}/gateway.key;
-                ssl_client_certificate {certs}/ca.pem; ssl_verify_client on; ssl_verify_depth 3; ssl_session_tickets off;
+                ssl_client_certificate {certs}/ca.pem; ssl_verify_client on; ssl_verify_depth 3;
+                ssl_session_tickets off;
                 location / {{
                   proxy_pass https://source; proxy_http_version 1.1; proxy_set_header Connection "";
                   proxy_ssl_certificate {own}/client.pem; proxy_ssl_certificate_key {own}/client.key;

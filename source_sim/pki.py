@@ -65,7 +65,7 @@ class Flaw(StrEnum):
     FOREIGN_CA = "foreign-ca"  # another authority that bears the same names
     TOO_FEW_PARTS = "too-few-parts"
     WRONG_TYPE_ID = "wrong-type-id"  # the seven parts under another otherName type-id
-    WRONG_CA_OID = "wrong-ca-oid"  # the first part is another authority's
+    WRONG_CA_OID = "wrong-ca-oid"  # the first part lies outside the register's arc
     LETTERS_IN_URA = "letters-in-ura"
     PERSONAL = "personal"  # pass type Z, a professional's card, where a system has S
     TWO_IDENTITIES = "two-identities"  # a second otherName names another organisation
@@ -243,7 +243,7 @@ def _identities(text: str, flaw: Flaw | None) -> list[x509.OtherName]:
     ura = text.split("-")[4]
     flawed: dict[Flaw | None, tuple[str, ...]] = {
         Flaw.TOO_FEW_PARTS: (text.rpartition("-")[0],),
-        Flaw.WRONG_CA_OID: (text.replace(CA_OID, "2.16.528.1.1007.99.9999"),),
+        Flaw.WRONG_CA_OID: (text.replace(CA_OID, "2.16.528.1.1003.99.9999"),),
         Flaw.LETTERS_IN_URA: (text.replace(f"-{ura}-", f"-{ura[:7]}X-"),),
         Flaw.PERSONAL: (text.replace("-S-", "-Z-"),),
         Flaw.TWO_IDENTITIES: (text, text.replace(f"-{ura}-", f"-{int(ura) ^ 1:08}-")),

@@ -6,8 +6,10 @@ Exit codes: 0 done, 1 it ran but came out otherwise (a refusal, a step of the st
 from __future__ import annotations
 
 import sys
+from typing import NoReturn
 
 import typer
+from typer import Abort
 
 from gateway.cli import ask, consent, demo, join, journal, pki, regime, serve, sources, stage, token
 from gateway.cli.doctor import doctor
@@ -31,12 +33,21 @@ program.add_typer(consent.commands, name="consent", help="What a patient said, a
 program.add_typer(journal.commands, name="journal", help="What happened on the exchange.")
 
 
+def _cannot(told: str) -> NoReturn:
+    """One line on standard error, exit code 2."""
+    if told:  # a bare group of commands has shown its help already
+        sys.stderr.write(f"switchpoint: {' '.join(told.split())}\n")
+    sys.exit(2)
+
+
 def main() -> None:
     """Run the program. Whatever cannot be done ends as one line on standard error and exit code 2."""
     try:
-        program()
+        code = program(standalone_mode=False)
     except Misuse as wrong:
-        sys.stderr.write(f"switchpoint: {wrong}\n")
-        sys.exit(2)
-    except BrokenPipeError:
-        sys.exit(0)
+        _cannot(str(wrong))
+    except typer.TyperException as wrong:
+        _cannot(getattr(wrong, "format_message", wrong.__str__)())
+    except (Abort, BrokenPipeError):
+        sys.exit(1)
+    sys.exit(code if isinstance(code, int) else 0)

@@ -31,7 +31,7 @@ from source_sim import country, pki
 from source_sim.country import Participant
 
 _LOCAL = ("localhost", "127.0.0.1")
-_START_SECONDS = 20.0
+_START_SECONDS = 60.0
 
 
 @dataclass
@@ -69,6 +69,8 @@ class Stage:
                 process.wait(20)
             except subprocess.TimeoutExpired:
                 process.kill()
+            if process.stdout is not None:
+                process.stdout.close()
         (self.state / "running.json").unlink(missing_ok=True)
 
 
@@ -151,13 +153,13 @@ def issue_all(made: Stage, authority: pki.Pki, *, hosts: Sequence[str] = _LOCAL)
 def _start_sources(made: Stage) -> None:
     config = made.state / "sources.json"
     config.write_text(json.dumps(sources_config(made), indent=2), "utf-8")
-    log = (made.state / "sources.log").open("w")
-    process = subprocess.Popen(
-        [sys.executable, "-m", "gateway", "sources", "--config", str(config)],
-        stdout=subprocess.PIPE,
-        stderr=log,
-        text=True,
-    )
+    with (made.state / "sources.log").open("w") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "gateway", "sources", "--config", str(config)],
+            stdout=subprocess.PIPE,
+            stderr=log,
+            text=True,
+        )
     made.processes.append(process)
     ready = _ready_line(process.stdout, made.state / "sources.log")
     made.control = ready["control"]
@@ -227,9 +229,9 @@ def _participant(one: Participant, endpoint: str | None) -> tuple[Organisation, 
 
 def _start_gateway(made: Stage) -> None:
     environment = {**os.environ, **_environment(made.settings)}
-    log = (made.state / "gateway.log").open("w")
     command = [sys.executable, "-m", "gateway", "serve", "--simulation", "--workers", str(made.workers)]
-    made.processes.append(subprocess.Popen(command, env=environment, stdout=log, stderr=log, text=True))
+    with (made.state / "gateway.log").open("w") as log:
+        made.processes.append(subprocess.Popen(command, env=environment, stdout=log, stderr=log, text=True))
     write_running(made)
     _await_ready(made)
 

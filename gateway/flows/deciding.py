@@ -94,7 +94,8 @@ async def set_scene(means: Means, call: Call, category: Category, patient: Bsn) 
     network = await means.live.network()
     key = means.keys.patient(patient)
     requester = call.party(network)
-    known = await means.ledger.read(partial(_look_up, call, requester, key))
+    single = call.situation.verbal_consent is None
+    known = await means.ledger.read(partial(_look_up, call, requester, key), single=single)
     pointers = await means.index.find(key, category)
     return Scene(
         call=call,
@@ -117,7 +118,8 @@ def _look_up(call: Call, requester: Requester, patient: PatientKey, tx: Transact
         and contact is not None
         and once.bound_elsewhere(tx, verbal.id, patient, requester.ura, contact.id)
     )
-    return _Known(consents.patient_version(tx, patient), consents.of(tx, patient), elsewhere)
+    version, statements = consents.known(tx, patient)
+    return _Known(version, statements, elsewhere)
 
 
 def judge(means: Means, scene: Scene) -> Judged:

@@ -43,6 +43,8 @@ async def release(means: Means, scene: Scene, legs: Sequence[Leg], started: floa
     """Release what still may leave; the bar only when the requester itself is no longer a party.
     Raises IndexUnavailable, LedgerUnavailable, Unsettled."""
     for _ in range(ATTEMPTS):
+        # the revocation list is a file and moves no version: who asks is asked again every time
+        scene = replace(scene, requester=scene.call.party(scene.network))
         again = judge(means, scene)
         combined, dropped = _what_may_leave(scene, again, legs)
         elapsed = (asyncio.get_running_loop().time() - started) * 1000

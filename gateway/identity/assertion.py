@@ -123,8 +123,8 @@ def _envelope(raw: Mapping[str, Any], audience: str, wall: datetime) -> tuple[st
         if raw.get(name) in (None, ""):
             raise Refused("invalid_request", f"{name}: missing")
     issued, expires, jti, audiences = raw["iat"], raw["exp"], raw["jti"], raw["aud"]
-    if not _is_number(issued) or not _is_number(expires) or not isinstance(jti, str) or len(jti) > 200:
-        raise Refused("invalid_request", "iat and exp are numbers, jti is text of at most 200 characters")
+    if not _is_number(issued) or not _is_number(expires) or not _is_plain(jti):
+        raise Refused("invalid_request", "iat and exp are numbers, jti is text of at most 200 printable characters")
     if audience not in (audiences if isinstance(audiences, list) else [audiences]):
         raise Refused("invalid_grant", "aud is not this token endpoint")
     now = wall.timestamp()
@@ -135,6 +135,10 @@ def _envelope(raw: Mapping[str, Any], audience: str, wall: datetime) -> tuple[st
     if expires - issued > LONGEST_LIFE:
         raise Refused("invalid_grant", "the assertion lives longer than five minutes")
     return jti, int(expires)
+
+
+def _is_plain(value: object) -> bool:
+    return isinstance(value, str) and len(value) <= 200 and value.isprintable()
 
 
 def _is_number(value: object) -> bool:

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import re
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.x509.oid import ObjectIdentifier
 
@@ -21,6 +22,12 @@ from gateway.rules.identifiers import InvalidIdentifier, Ura, UziNumber
 UZI_OTHER_NAME = ObjectIdentifier("2.5.5.5")
 _STRING_TAGS = {0x0C, 0x13, 0x16}
 """DER tags in which the national authority and test authorities write the string: UTF8, Printable, IA5."""
+
+
+_ISSUED_UNDER = re.compile(r"2\.16\.528\.1\.1007(\.[0-9]+)+")
+"""The arc of the UZI register, under which its authorities, test ones included, number themselves."""
+_FORM = re.compile(r"[0-9]+-[0-9]{2}\.[0-9]{3}-[0-9]{8}")
+"""Version, role and AGB code."""
 
 
 class NotUzi(ValueError):
@@ -51,7 +58,8 @@ def read_certificate(der: bytes) -> Certificate:
     try:
         parsed = x509.load_der_x509_certificate(der)
         extension = parsed.extensions.get_extension_for_class(x509.SubjectAlternativeName)
-    except (ValueError, x509.ExtensionNotFound) as wrong:
+        public_key = parsed.public_key()
+    except (ValueError, UnsupportedAlgorithm, x509.ExtensionNotFound, x509.DuplicateExtension) as wrong:
         raise NotUzi("the certificate cannot be read or has no subjectAltName") from wrong
     ura, uzi = _uzi_identity(extension.value)
     return Certificate(
@@ -61,7 +69,7 @@ def read_certificate(der: bytes) -> Certificate:
         thumbprint=thumbprint(der),
         not_before=parsed.not_valid_before_utc,
         not_after=parsed.not_valid_after_utc,
-        public_key_pem=parsed.public_key().public_bytes(
+        public_key_pem=public_key.public_bytes(
             serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
         ),
     )
@@ -86,7 +94,9 @@ def _uzi_identity(names: x509.SubjectAlternativeName) -> tuple[Ura, UziNumber]:
     parts = _der_text(others[0].value).split("-")
     if len(parts) != 7:
         raise NotUzi("the UZI otherName does not have seven parts")
-    _, _, uzi, pass_type, ura, _, _ = parts
+    authority, version, uzi, pass_type, ura, role, agb = parts
+    if not _ISSUED_UNDER.fullmatch(authority) or not _FORM.fullmatch(f"{version}-{role}-{agb}"):
+        raise NotUzi("the UZI otherName is not of an authority of the register")
     if pass_type != "S":
         raise NotUzi("the certificate is not a server certificate (pass type S)")
     try:

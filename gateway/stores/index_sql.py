@@ -48,7 +48,7 @@ class SqlIndex:
         return await self._commit(lambda tx: remove_all(tx, patient, custodian, categories))
 
     async def find(self, patient: PatientKey, category: Category | None) -> tuple[Pointer, ...]:
-        return await self._read(lambda tx: find(tx, self._keys, patient, category))
+        return await self._read(lambda tx: find(tx, self._keys, patient, category), single=True)
 
     async def get(
         self, patient: PatientKey, system: ApplicationId, category: Category, custodian: Ura | None = None
@@ -91,9 +91,9 @@ class SqlIndex:
         except LedgerUnavailable as error:
             raise IndexUnavailable(str(error)) from error
 
-    async def _read(self, unit: Callable[[Transaction], T]) -> T:
+    async def _read(self, unit: Callable[[Transaction], T], *, single: bool = False) -> T:
         try:
-            return await self._ledger.read(unit)
+            return await self._ledger.read(unit, single=single)
         except LedgerUnavailable as error:
             raise IndexUnavailable(str(error)) from error
 

@@ -115,7 +115,7 @@ def of_custodian(
     """The lines about this custodian's data on a patient, newest first, with domain time in [since, until]."""
     return _kept(
         reader.rows(
-            "SELECT seq, line FROM journal WHERE custodian = ? AND patient = ? AND at >= ? AND at <= ? AND seq < ?"
+            "SELECT seq, line FROM journal WHERE custodian = ? AND patient = ? AND at >= ? AND at < ? AND seq < ?"
             " ORDER BY seq DESC LIMIT ?",
             custodian.digits,
             patient,

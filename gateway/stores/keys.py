@@ -11,6 +11,7 @@ import hmac
 import os
 import secrets
 from contextlib import suppress
+from functools import lru_cache
 from pathlib import Path
 
 from cryptography.exceptions import InvalidTag
@@ -45,16 +46,20 @@ class SecretUnusable(Exception):
     """The secret is too short, or readable by others than its owner."""
 
 
+_CATEGORY_BYTE = {category: bytes([number]) for category, number in CATEGORY_NUMBER.items()}
+
+
 class Keys:
     """What follows from the secret (at least 32 bytes, else SecretUnusable). Prints nothing of it."""
 
-    __slots__ = ("_entries", "_patients")
+    __slots__ = ("_entries", "_patients", "_sealed")
 
     def __init__(self, secret: bytes) -> None:
         if len(secret) < SECRET_BYTES:
             raise SecretUnusable(f"a secret has at least {SECRET_BYTES} bytes")
         self._patients = _derived(secret, b"patient key")
         self._entries = AESSIV(_derived(secret, b"entry id", 64))
+        self._sealed = lru_cache(maxsize=10_000)(self._seal)
 
     def patient(self, bsn: Bsn) -> PatientKey:
         """HMAC-SHA-256 over the nine digits, its first twelve bytes."""
@@ -66,7 +71,9 @@ class Keys:
         AES-SIV (RFC 5297) over the three: equal entries have equal ids, nothing else about an id tells anything.
         Raises KeyError for a category that has no entries.
         """
-        plain = patient + system_number(system).to_bytes(_SYSTEM_BYTES, "big") + bytes([CATEGORY_NUMBER[category]])
+        return self._sealed(patient + system_number(system).to_bytes(_SYSTEM_BYTES, "big") + _CATEGORY_BYTE[category])
+
+    def _seal(self, plain: bytes) -> str:
         return _to_text(self._entries.encrypt(plain, None))
 
     def open_entry_id(self, text: str) -> tuple[PatientKey, ApplicationId, Category] | None:

@@ -97,12 +97,13 @@ class Ledger:
             future.cancel()
             raise LedgerUnavailable(_OUT_OF_PATIENCE) from None
 
-    async def read(self, unit: Callable[[Transaction], T]) -> T:
-        """Run `unit` on one snapshot. On SQLite inline, in microseconds: ask for little. Raises LedgerUnavailable."""
+    async def read(self, unit: Callable[[Transaction], T], *, single: bool = False) -> T:
+        """Run `unit` on one snapshot. On SQLite inline, in microseconds: ask for little. `single`: the unit executes
+        one statement only, which is a snapshot by itself. Raises LedgerUnavailable."""
         if self._closing:
             raise LedgerUnavailable("closed")
         if self._readers is None:
-            return self._engine.read(unit)
+            return self._engine.read(unit, single=single)
         try:
             async with asyncio.timeout(self._patience):
                 return await asyncio.get_running_loop().run_in_executor(self._readers, self._engine.read, unit)

@@ -116,7 +116,8 @@ class PostgresEngine:
         row = cursor.fetchone()
         return int(row[0]) if row else 0
 
-    def read(self, unit: Callable[[Transaction], T]) -> T:
+    def read(self, unit: Callable[[Transaction], T], *, single: bool = False) -> T:
+        del single  # a statement by itself costs the same round trips here
         try:
             kept = self._idle.pop()
         except IndexError:

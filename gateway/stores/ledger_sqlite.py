@@ -113,16 +113,18 @@ class SqliteEngine:
                     db.close()
             self._writer = self._reader = None
 
-    def read(self, unit: Callable[[Transaction], T]) -> T:
+    def read(self, unit: Callable[[Transaction], T], *, single: bool = False) -> T:
         with self._reading:
             db = self._open_reader()
             work = Work(_executing(db))
             try:
-                work.run("BEGIN")
+                if not single:
+                    work.run("BEGIN")
                 return unit(work)
             finally:
-                with suppress(sqlite3.Error):
-                    db.rollback()
+                if not single:
+                    with suppress(sqlite3.Error):
+                        db.rollback()
                 self._forget_if_lasting(work)
                 work.end()
 

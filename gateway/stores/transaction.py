@@ -91,8 +91,9 @@ class Engine(Protocol):
     def writing(self) -> AbstractContextManager[Work]:
         """The serial transaction: durable on leaving, rolled back on any error. Raises LedgerUnavailable."""
 
-    def read(self, unit: Callable[[Transaction], T]) -> T:
-        """Run a unit on one snapshot, from any thread. Raises LedgerUnavailable."""
+    def read(self, unit: Callable[[Transaction], T], *, single: bool = False) -> T:
+        """Run a unit on one snapshot, from any thread. `single`: it is one statement, a snapshot by itself.
+        Raises LedgerUnavailable."""
 
     def version(self) -> int:
         """The network version, without waiting for a server."""

@@ -83,6 +83,7 @@ async def search_list(site: Site, asked: Asked) -> Answering:
 async def explain(site: Site, asked: Asked) -> Answering:
     """The decision without any query, in a simulation."""
     headers.json_body(asked.content_type)
+    reading.plain(asked.query_string)
     category = bodies.explain(asked.body)
     patient = claims(asked).patient
     if patient is None:

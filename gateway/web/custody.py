@@ -62,6 +62,8 @@ def _entry_answer(site: Site, outcome: Registered) -> Answering:
 
 
 async def read_list(site: Site, asked: Asked) -> Answering:
+    reading.plain(asked.query_string)
+    await _party(site, asked)
     found = await registration.read_entry(site.means, call(site, asked), asked.id or "")
     if isinstance(found, Wrong):
         raise _wrong(found)
@@ -70,6 +72,7 @@ async def read_list(site: Site, asked: Asked) -> Answering:
 
 async def delete_list(site: Site, asked: Asked) -> Answering:
     """End an entry (afmelden)."""
+    reading.plain(asked.query_string)
     await _party(site, asked)
     found = await registration.end_entry(site.means, call(site, asked), asked.id or "")
     if isinstance(found, Wrong):
@@ -78,6 +81,7 @@ async def delete_list(site: Site, asked: Asked) -> Answering:
 
 
 async def own_entries(site: Site, asked: Asked, word: OwnEntries) -> Answering:
+    await _party(site, asked)
     found = await registration.own_entries(site.means, call(site, asked), word.application)
     if isinstance(found, Wrong):
         raise _wrong(found)
@@ -115,6 +119,7 @@ def _consent_answer(site: Site, kept: consent.Kept, status: int) -> Answering:
 
 
 async def read_consent(site: Site, asked: Asked) -> Answering:
+    reading.plain(asked.query_string)
     kept, _patient = await consent.read_consent(site.means, await _party(site, asked), asked.id or "")
     return _consent_answer(site, kept, 200)
 

@@ -93,6 +93,8 @@ def _moment(body: object) -> datetime:
     moment = datetime.fromisoformat(now)
     if moment.tzinfo is None:
         raise ValueError("the time needs a zone")
+    if not 1900 <= moment.year <= 2200:
+        raise ValueError("the time is not between the years 1900 and 2200")
     return moment
 
 

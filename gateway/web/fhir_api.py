@@ -65,8 +65,8 @@ class FhirApi:
         await _send(send, answering, self._stamped(chain[0]))
 
     async def _answer(self, scope: Scope, receive: Receive, chain: list[AortaId]) -> Answering:
-        certificate = await certificate_of(self._site, scope)
         chain.append(self._aorta(scope))
+        certificate = await certificate_of(self._site, scope)
         found = match(scope["method"], scope["path"], simulation=self._site.simulation)
         if isinstance(found, NotOffered):
             raise _not_offered(found)
@@ -141,7 +141,7 @@ def problem_of(error: Exception) -> Problem | None:
 
 def _not_offered(found: NotOffered) -> Problem:
     if found.status == 405:
-        allow = {"Allow": ", ".join(found.allow)} if found.allow else None
+        allow = {"Allow": ", ".join(found.allow)}
         return Problem(405, "method-not-allowed", "This method is not offered here.", allow)
     return Problem(404, "not-found", "The exchange offers nothing at this address.")
 

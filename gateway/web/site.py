@@ -68,7 +68,10 @@ async def certificate_of(site: Site, scope: MutableMapping[str, Any]) -> Certifi
         raise Problem(
             403, Bar.UNKNOWN_PARTY, f"The client certificate names no party on the network: {wrong}."
         ) from wrong
-    standing = site.revocation.check(certificate.serial_number, site.means.live.wall())
+    wall = site.means.live.wall()
+    if not certificate.not_before <= wall <= certificate.not_after:
+        raise barred(Bar.UNKNOWN_PARTY)  # TLS saw to it at the handshake; a kept connection may outlive it
+    standing = site.revocation.check(certificate.serial_number, wall)
     if standing is Standing.STALE:
         raise Problem(503, "revocation-unknown", "The revocation list is missing or expired; nobody is let in.")
     network = await site.means.live.network()

@@ -114,8 +114,12 @@ async def _assertion(site: Site, request: Request, certificate: Certificate) -> 
         raise Refused("invalid_request", "grant_type and assertion are needed, once each")
     if form["grant_type"] != GRANT_TYPE:
         raise Refused("unsupported_grant_type", f"only {GRANT_TYPE}")
-    wall = site.means.live.wall()
-    trusted = trusted_signer(lambda der: site.authority.vouches_for(der, wall), site.in_good_standing)
+    wall, network = site.means.live.wall(), await site.means.live.network()
+
+    def in_good_standing(signer: Certificate) -> bool:
+        return signer.serial not in network.revoked and site.in_good_standing(signer)
+
+    trusted = trusted_signer(lambda der: site.authority.vouches_for(der, wall), in_good_standing)
     return read_assertion(form["assertion"], certificate, audience=site.token_endpoint, wall=wall, trusted=trusted)
 
 

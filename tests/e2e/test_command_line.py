@@ -120,10 +120,7 @@ def in_words(country: Country, words: tuple[str, ...], bsn: str, folder: Path) -
     return [word for group in filled for word in group]
 
 
-IN_A_BOX = pytest.mark.xfail(strict=True, reason="the parser prints usage and a box, four lines or more")
-
-
-@pytest.mark.parametrize("name", [*WRONG, *(pytest.param(one, marks=IN_A_BOX) for one in MISTYPED)])
+@pytest.mark.parametrize("name", [*WRONG, *MISTYPED])
 def test_what_cannot_be_done_ends_in_one_line_and_exit_code_2(
     country: Country, run: Run, tmp_path: Path, name: str
 ) -> None:

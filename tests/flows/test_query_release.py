@@ -202,7 +202,6 @@ async def test_an_entry_that_turned_latent_meanwhile_is_dropped(country: Country
     assert await ask(country.means, country.call(), summary()) == NOTHING
 
 
-@pytest.mark.xfail(strict=True, reason="release.py asks `party` again only when the ledger's version moved")
 async def test_a_party_revoked_on_the_authoritys_list_meanwhile_gets_nothing(country: Country) -> None:
     """The list is a file: the ledger's version does not move, so the party itself must be asked again."""
     await country.open()

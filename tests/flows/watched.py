@@ -91,9 +91,9 @@ class WatchedLedger:
         self.good_commits -= 1
         return await self.real.commit(unit if self.good_commits >= 0 else lambda tx: _lost(unit, tx))
 
-    async def read(self, unit: Callable[[Any], Any]) -> Any:
+    async def read(self, unit: Callable[[Any], Any], *, single: bool = False) -> Any:
         self._count("read")
-        return await self.real.read(lambda tx: unit(CountingTransaction(tx, self._count)))
+        return await self.real.read(lambda tx: unit(CountingTransaction(tx, self._count)), single=single)
 
     def version(self) -> int:
         return self.real.version()

@@ -233,7 +233,6 @@ async def test_nobody_reads_changes_or_ends_what_is_anothers(
     assert (await owner("GET", f"/Consent/{consent}")).headers["etag"] == 'W/"1"'
 
 
-@pytest.mark.xfail(strict=True, reason="custody.read_list and own_entries do not ask `_party`")
 async def test_who_is_no_party_any_more_reads_nothing(exchange: Exchange, members: SimpleNamespace) -> None:
     """Its system was handed to another certificate: the token still lives, the party does not."""
     entry = await exchange.open(members.practice)

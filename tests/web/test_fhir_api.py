@@ -198,7 +198,6 @@ async def test_a_wrong_method_is_told_the_right_ones(exchange: Exchange, members
     assert (reply.status, reply.headers["allow"]) == (405, ALLOWED[path])
 
 
-@pytest.mark.xfail(strict=True, reason="custody.py and clinical.explain do not look at the query string")
 @pytest.mark.parametrize("path", ["/List/x", "/Consent/x"])
 async def test_reading_by_id_takes_no_parameters_either(
     exchange: Exchange, members: SimpleNamespace, path: str
@@ -210,7 +209,6 @@ async def test_reading_by_id_takes_no_parameters_either(
     assert codes == ["bsn-in-url", "not-supported", "not-acceptable"]
 
 
-@pytest.mark.xfail(strict=True, reason="fhir_api._not_offered leaves Allow out when no method fits (RFC 9110 15.5.6)")
 async def test_every_405_has_an_allow_header(exchange: Exchange, members: SimpleNamespace) -> None:
     reply = await exchange.call("GET", "/Bundle/x", by=members.post)
     assert reply.status == 405
@@ -246,7 +244,6 @@ async def test_a_chain_is_minted_where_none_came(exchange: Exchange, members: Si
     assert _ids(wrong)
 
 
-@pytest.mark.xfail(strict=True, reason="fhir_api reads the AORTA-ID after the certificate")
 async def test_the_chain_is_echoed_also_to_who_is_not_let_in(exchange: Exchange) -> None:
     line = (b"aorta-id", UUIDS.format(CHAIN, REQUEST).encode())
     reply = await exchange.send("GET", "/fhir/metadata", headers=[line])

@@ -327,7 +327,7 @@ def test_tls_turns_away(pki: Pki, tmp_path: Path, flaw: Flaw, why: str) -> None:
 IDENTITIES: dict[Flaw, list[str]] = {
     Flaw.TOO_FEW_PARTS: ["2.5.5.5 {oid}-1-{uzi}-S-90000401-00.000"],
     Flaw.WRONG_TYPE_ID: ["2.5.5.6 {oid}-1-{uzi}-S-90000401-00.000-00000000"],
-    Flaw.WRONG_CA_OID: ["2.5.5.5 2.16.528.1.1007.99.9999-1-{uzi}-S-90000401-00.000-00000000"],
+    Flaw.WRONG_CA_OID: ["2.5.5.5 2.16.528.1.1003.99.9999-1-{uzi}-S-90000401-00.000-00000000"],
     Flaw.LETTERS_IN_URA: ["2.5.5.5 {oid}-1-{uzi}-S-9000040X-00.000-00000000"],
     Flaw.PERSONAL: ["2.5.5.5 {oid}-1-{uzi}-Z-90000401-00.000-00000000"],
     Flaw.TWO_IDENTITIES: [

@@ -18,7 +18,8 @@ from gateway.cli.place import Misuse, find
 from gateway.flows.consent import Kept, NotEntitled, state_choice
 from gateway.flows.means import Means
 from gateway.rules import consent as algebra
-from gateway.rules.exchange import AortaId, Category, Choice, Group, Method, Party, Say, Scope, Statement
+from gateway.rules.choice import Choice, Method, Party, Say, Scope, Statement
+from gateway.rules.exchange import AortaId, Category, Group
 from gateway.rules.identifiers import Bsn, InvalidIdentifier, Ura
 from gateway.stores import consents
 

@@ -15,8 +15,9 @@ from gateway.cli.pki import authority
 from gateway.cli.place import Misuse, Place, find
 from gateway.flows.operating import Taken
 from gateway.flows.operating import join as join_network
-from gateway.rules.exchange import ORGANISATION_TYPES, SEH, Organisation, System
+from gateway.rules.exchange import ORGANISATION_TYPES, SEH
 from gateway.rules.identifiers import ApplicationId, InvalidIdentifier, Ura, UziNumber
+from gateway.rules.network import Organisation, System
 from source_sim import pki
 
 

@@ -17,7 +17,8 @@ from gateway.cli.place import Misuse, find
 from gateway.flows.means import Means
 from gateway.flows.operating import switch_regime
 from gateway.rules import regimes
-from gateway.rules.exchange import Regime, RegimeSwitch
+from gateway.rules.exchange import Regime
+from gateway.rules.network import RegimeSwitch
 
 commands = typer.Typer(no_args_is_help=True)
 Running = Annotated[Path | None, typer.Option(help="running.json of the simulation.")]

@@ -24,8 +24,8 @@ import httpx
 
 from gateway.cli.place import Misuse
 from gateway.flows.operating import join
-from gateway.rules.exchange import Organisation, System
 from gateway.rules.identifiers import ApplicationId, Ura, UziNumber
+from gateway.rules.network import Organisation, System
 from gateway.settings import Settings
 from source_sim import country, pki
 from source_sim.country import Participant

@@ -22,8 +22,9 @@ from gateway.cli.showing import show
 from gateway.cli.staging import Stage
 from gateway.flows.means import Means
 from gateway.flows.operating import switch_regime
-from gateway.rules.exchange import Regime, RegimeSwitch
+from gateway.rules.exchange import Regime
 from gateway.rules.journal import Event
+from gateway.rules.network import RegimeSwitch
 from gateway.stores import journal
 from source_sim import country, requesters
 from source_sim.country import Participant

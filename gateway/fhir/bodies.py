@@ -18,7 +18,7 @@ from gateway.fhir.codes import Problem
 from gateway.fhir.reading import category_word
 from gateway.fhir.refusal import BadRequest, refuse
 from gateway.fhir.strict import Malformed
-from gateway.rules.exchange import Category, Registration
+from gateway.rules.exchange import Category
 from gateway.rules.identifiers import (
     APPLICATION_SYSTEM,
     BSN_SYSTEM,
@@ -28,6 +28,7 @@ from gateway.rules.identifiers import (
     InvalidIdentifier,
     Ura,
 )
+from gateway.rules.network import Registration
 
 Json = dict[str, Any]
 

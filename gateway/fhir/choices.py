@@ -15,7 +15,8 @@ from gateway.fhir.bodies import Json, codings, contained_at, content, effective,
 from gateway.fhir.codes import Problem
 from gateway.fhir.reading import category_word
 from gateway.fhir.refusal import BadRequest, refuse
-from gateway.rules.exchange import Category, Choice, Group, Method, Party, Say, Scope
+from gateway.rules.choice import Choice, Method, Party, Say, Scope
+from gateway.rules.exchange import Category, Group
 from gateway.rules.identifiers import BSN_SYSTEM, URA_SYSTEM, Bsn, InvalidIdentifier, Ura
 
 _CONSENT = frozenset(

@@ -14,7 +14,8 @@ from typing import Any
 from gateway.fhir import codes, moments
 from gateway.fhir.catalogue import REGISTRY, Act, Interaction, Parameter
 from gateway.fhir.writing import encode
-from gateway.rules.exchange import Category, Completeness, ConsentState, Flag, Group
+from gateway.rules.choice import ConsentState
+from gateway.rules.exchange import Category, Completeness, Flag, Group
 from gateway.rules.journal import Event
 
 Json = dict[str, Any]

@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 import msgspec
 
 from gateway.fhir import codes, moments, strict
-from gateway.rules.exchange import Category, Registration
+from gateway.rules.exchange import Category
 from gateway.rules.identifiers import (
     APPLICATION_SYSTEM,
     BSN_SYSTEM,
@@ -22,6 +22,7 @@ from gateway.rules.identifiers import (
     InvalidIdentifier,
     Ura,
 )
+from gateway.rules.network import Registration
 
 _FULL_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 

@@ -13,8 +13,10 @@ from typing import Any
 from gateway.fhir import codes, moments
 from gateway.fhir.choices import PARTIES, SAYS
 from gateway.fhir.writing import encode
-from gateway.rules.exchange import ConsentState, Group, Organisation, Party, Pointer, Scope, Statement, System
+from gateway.rules.choice import ConsentState, Party, Scope, Statement
+from gateway.rules.exchange import Group, Pointer
 from gateway.rules.identifiers import APPLICATION_SYSTEM, URA_SYSTEM, UZI_SYSTEM_SYSTEM
+from gateway.rules.network import Organisation, System
 
 Json = dict[str, Any]
 

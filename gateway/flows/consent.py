@@ -12,9 +12,11 @@ from functools import partial
 
 from gateway.flows.means import Means, who
 from gateway.rules import consent
-from gateway.rules.exchange import AortaId, Choice, ConsentState, Network, PatientKey, Pointer, Requester, Statement
+from gateway.rules.choice import Choice, ConsentState, Statement
+from gateway.rules.exchange import AortaId, PatientKey, Pointer, Requester
 from gateway.rules.identifiers import Ura
 from gateway.rules.journal import Event, Json, Line
+from gateway.rules.network import Network
 from gateway.stores import consents, journal
 from gateway.stores.ledger import Transaction
 

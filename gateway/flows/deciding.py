@@ -15,20 +15,12 @@ from functools import partial
 from gateway.flows.means import Call, Means, Moved, check_unmoved, circumstances, who
 from gateway.rules import consent, regimes
 from gateway.rules.access import Admission, Bar, Decision, admit, decide, refusal
-from gateway.rules.exchange import (
-    GROUP_OF,
-    Address,
-    Category,
-    ConsentState,
-    Network,
-    PatientKey,
-    Pointer,
-    Requester,
-    Statement,
-)
+from gateway.rules.choice import ConsentState, Statement
+from gateway.rules.exchange import GROUP_OF, Address, Category, PatientKey, Pointer, Requester
 from gateway.rules.facts import gather
 from gateway.rules.identifiers import Bsn, Ura
 from gateway.rules.journal import Event, Json, Line
+from gateway.rules.network import Network
 from gateway.rules.table import Action
 from gateway.stores import consents, journal, once
 from gateway.stores.ledger import Transaction

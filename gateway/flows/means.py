@@ -18,7 +18,6 @@ from gateway.rules.exchange import (
     AortaId,
     Category,
     Failure,
-    Network,
     PatientKey,
     Query,
     Requester,
@@ -26,6 +25,7 @@ from gateway.rules.exchange import (
 )
 from gateway.rules.identifiers import Bsn
 from gateway.rules.journal import Event, Json, Line
+from gateway.rules.network import Network
 from gateway.stores import journal, register
 from gateway.stores.index import Index
 from gateway.stores.keys import Keys

@@ -8,9 +8,9 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from gateway.flows.means import Means
-from gateway.rules.exchange import Organisation, RegimeSwitch, System
 from gateway.rules.identifiers import Ura
 from gateway.rules.journal import Event, Json, Line
+from gateway.rules.network import Organisation, RegimeSwitch, System
 from gateway.stores import journal, once, register
 from gateway.stores.ledger import Transaction
 

@@ -14,9 +14,10 @@ from gateway.flows.deciding import ATTEMPTS, Unsettled
 from gateway.flows.means import Call, Means, Moved, check_unmoved, who
 from gateway.rules import consent, regimes
 from gateway.rules.access import Bar, registration_bar
-from gateway.rules.exchange import AortaId, Network, PatientKey, Pointer, Registration, Requester
+from gateway.rules.exchange import AortaId, PatientKey, Pointer, Requester
 from gateway.rules.identifiers import ApplicationId, Ura
 from gateway.rules.journal import Event, Json, Line
+from gateway.rules.network import Network, Registration
 from gateway.stores import consents, journal
 from gateway.stores.ledger import Transaction
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from gateway.identity.certificate import Certificate
 from gateway.identity.claims import Claims
-from gateway.rules.exchange import Network, Organisation, Requester
+from gateway.rules.exchange import Requester
 from gateway.rules.identifiers import ApplicationId
+from gateway.rules.network import Network, Organisation
 
 
 def organisation_behind(network: Network, certificate: Certificate, application: ApplicationId) -> Organisation | None:

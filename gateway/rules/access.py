@@ -11,7 +11,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from gateway.rules.exchange import HELD_BY, Capacity, Category, ConsentState, GivenBy, Kind, Pointer, Regime, View
+from gateway.rules.choice import ConsentState
+from gateway.rules.exchange import HELD_BY, Capacity, Category, GivenBy, Kind, Pointer, Regime, View
 from gateway.rules.facts import BARRED_ROLES, Facts, Relation, is_known_role
 from gateway.rules.table import ROWS, Action, Need, Row, Touch
 

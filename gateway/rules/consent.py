@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from zoneinfo import ZoneInfo
 
-from gateway.rules.exchange import HELD_BY, Category, Choice, ConsentState, Group, Party, Say, Scope, Statement
+from gateway.rules.choice import Choice, ConsentState, Party, Say, Scope, Statement
+from gateway.rules.exchange import HELD_BY, Category, Group
 from gateway.rules.identifiers import Ura
 
 ONLY_WHEN_NAMED = frozenset({Category.RETURN_MESSAGE, Category.ENROLMENT})

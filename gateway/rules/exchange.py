@@ -7,11 +7,11 @@ unless a name says wall. Sources: domain.md sections 1 to 5.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import date, datetime, timedelta
+from datetime import datetime
 from enum import StrEnum
 from typing import NewType
 
-from gateway.rules.identifiers import ApplicationId, Bsn, Ura, UziNumber
+from gateway.rules.identifiers import ApplicationId, Bsn, Ura
 
 PatientKey = NewType("PatientKey", bytes)
 """Twelve bytes of keyed HMAC over a BSN: the only form in which a patient is named at rest."""
@@ -305,143 +305,3 @@ class Flag(StrEnum):
     VERBAL_CONSENT = "verbal-consent"
     PRESUMED_CONSENT = "presumed-consent"
     CONTRADICTORY_LIMITS = "contradictory-limits"
-
-
-# --- consent ---------------------------------------------------------------------------------------------------------
-
-
-class Say(StrEnum):
-    """What a consent statement says. WITHDRAWN takes back a yes (an objection); CLEARED takes back a no (undecided)."""
-
-    YES = "yes"
-    NO = "no"
-    WITHDRAWN = "withdrawn"
-    CLEARED = "cleared"
-
-
-class ConsentState(StrEnum):
-    GRANTED = "granted"
-    UNDECIDED = "undecided"
-    DENIED = "denied"
-
-
-class Party(StrEnum):
-    """Who stated: RelatedPerson PRN, GUARD, POWATT, or the patient."""
-
-    PATIENT = "patient"
-    PARENT = "parent"
-    GUARDIAN = "guardian"
-    REPRESENTATIVE = "representative"
-
-
-class Method(StrEnum):
-    WRITTEN = "written"
-    VERBAL = "verbal"
-    ONLINE = "online"
-
-
-@dataclass(frozen=True, slots=True)
-class Scope:
-    """What a statement is about; None means all. `requesters` holds Group values and URAs as text."""
-
-    custodian: Ura | None = None
-    categories: frozenset[Category] | None = None
-    requesters: frozenset[str] | None = None
-    emergency_only: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Statement:
-    """One consent statement of a patient. `effective` is as stated; `received` is when the switchpoint took it."""
-
-    id: str
-    scope: Scope
-    say: Say
-    effective: datetime
-    received: datetime
-    by: frozenset[Party] = frozenset({Party.PATIENT})
-    method: Method = Method.WRITTEN
-    recorder: str = ""
-    information: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Choice:
-    """A consent statement as a custodian or patient hands it in, before age and entitlement are judged.
-
-    `effective` None means now. `birth_date` is what the sender knows of the patient's age.
-    """
-
-    patient: Bsn
-    scope: Scope
-    say: Say
-    effective: datetime | None
-    by: frozenset[Party]
-    method: Method = Method.WRITTEN
-    recorder: str = ""
-    information: str = ""
-    birth_date: date | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Registration:
-    """An index entry as a custodian hands it in. `custodian` and `system` are what the body names."""
-
-    patient: Bsn
-    custodian: Ura
-    system: ApplicationId
-    category: Category
-    latent: bool
-    date: str
-
-
-# --- the network -----------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Organisation:
-    """A participant: what the register says, which a token can narrow and never widen."""
-
-    ura: Ura
-    organisation_type: str
-    name: str
-    departments: frozenset[str] = frozenset()
-    agb: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class System:
-    """A registered system of an organisation; `endpoint` (FHIR base) None: it can ask but not be asked."""
-
-    application: ApplicationId
-    ura: Ura
-    uzi: UziNumber
-    endpoint: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class RegimeSwitch:
-    """Somebody switched a regime at `at`, with a reason; `until` ends an `on` by itself."""
-
-    regime: Regime
-    on: bool
-    at: datetime
-    by: str
-    reason: str
-    until: datetime | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Network:
-    """Everything all workers must agree on, as of `version`: participants, revocations, regimes and the clock.
-
-    `revoked` holds certificate serial numbers (upper-case hex, no leading zeros) the exchange itself has revoked,
-    beside the certificate authority's list. `clock_offset` is domain time minus wall time.
-    """
-
-    version: int
-    organisations: dict[Ura, Organisation]
-    systems: dict[ApplicationId, System]
-    revoked: frozenset[str]
-    switches: tuple[RegimeSwitch, ...]
-    clock_offset: timedelta

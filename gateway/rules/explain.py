@@ -9,7 +9,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from gateway.rules.access import SENTENCES, Admission, Bar
-from gateway.rules.exchange import Capacity, ConsentState, Regime
+from gateway.rules.choice import ConsentState
+from gateway.rules.exchange import Capacity, Regime
 from gateway.rules.facts import Facts, Relation
 from gateway.rules.table import ROWS, Action, Need, Row, Touch
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import datetime
 
-from gateway.rules.exchange import Regime, RegimeSwitch
+from gateway.rules.exchange import Regime
+from gateway.rules.network import RegimeSwitch
 
 
 def active(switches: Iterable[RegimeSwitch], at: datetime) -> frozenset[Regime]:

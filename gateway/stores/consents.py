@@ -13,7 +13,8 @@ from datetime import date
 from functools import lru_cache
 from typing import Any
 
-from gateway.rules.exchange import Category, Method, Party, PatientKey, Say, Scope, Statement
+from gateway.rules.choice import Method, Party, Say, Scope, Statement
+from gateway.rules.exchange import Category, PatientKey
 from gateway.rules.identifiers import Ura
 from gateway.stores.schema import instant, moment
 from gateway.stores.transaction import Transaction

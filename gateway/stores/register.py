@@ -9,8 +9,9 @@ from __future__ import annotations
 import json
 from datetime import datetime, timedelta
 
-from gateway.rules.exchange import Network, Organisation, PatientKey, Regime, RegimeSwitch, System
+from gateway.rules.exchange import PatientKey, Regime
 from gateway.rules.identifiers import ApplicationId, Ura, UziNumber
+from gateway.rules.network import Network, Organisation, RegimeSwitch, System
 from gateway.stores.schema import instant, moment
 from gateway.stores.transaction import Transaction
 

@@ -6,8 +6,8 @@ from collections.abc import Awaitable, Callable
 
 from gateway.fhir import catalogue, definitions, reading, showing, writing
 from gateway.fhir.reading import DirectorySearch
-from gateway.rules.exchange import Network
 from gateway.rules.identifiers import APPLICATION_SYSTEM, URA_SYSTEM
+from gateway.rules.network import Network
 from gateway.web.answer import Answering, Asked
 from gateway.web.problems import Problem
 from gateway.web.site import Site

@@ -16,7 +16,8 @@ from gateway.identity.claims import Claims
 from gateway.identity.party import requester_from
 from gateway.identity.tokens import BadToken, SigningKey
 from gateway.rules.access import Bar
-from gateway.rules.exchange import AortaId, Network, Requester
+from gateway.rules.exchange import AortaId, Requester
+from gateway.rules.network import Network
 from gateway.stores.revocation import RevocationList, Standing
 from gateway.web.problems import Problem, barred
 

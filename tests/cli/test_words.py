@@ -12,8 +12,9 @@ from gateway.cli import join, journal, regime
 from gateway.cli import main as program
 from gateway.cli.ask import PERSONAS, _claims, system_from
 from gateway.cli.place import Misuse, find
-from gateway.rules.exchange import Regime, RegimeSwitch
+from gateway.rules.exchange import Regime
 from gateway.rules.identifiers import Ura, UziNumber
+from gateway.rules.network import RegimeSwitch
 from source_sim.pki import uzi_of
 
 NOW = datetime(2026, 11, 21, 20, 0, tzinfo=UTC)

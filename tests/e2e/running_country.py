@@ -25,10 +25,11 @@ from gateway.cli.opened import with_means_async
 from gateway.cli.staging import Stage
 from gateway.flows.means import Means
 from gateway.flows.operating import join, switch_regime
-from gateway.rules import exchange
-from gateway.rules.exchange import Organisation, Regime, RegimeSwitch
+from gateway.rules import network
+from gateway.rules.exchange import Regime
 from gateway.rules.identifiers import ApplicationId, Ura, UziNumber
 from gateway.rules.journal import Event
+from gateway.rules.network import Organisation, RegimeSwitch
 from gateway.stores import journal
 from gateway.stores.journal import Kept
 from gateway.stores.ledger import Ledger
@@ -141,7 +142,7 @@ class Visit:
         if registered:
             organisation = Organisation(Ura(ura), kind, f"Test {ura}", frozenset())
             uzi = UziNumber(pki.uzi_of(ura, application))
-            joining = exchange.System(ApplicationId(application), Ura(ura), uzi, endpoint)
+            joining = network.System(ApplicationId(application), Ura(ura), uzi, endpoint)
             await self.operate(lambda means: join(means, organisation, joining, by="a test"))
         told = {"certificate": "client.pem", "key": "client.key", "ca": "ca.pem", "exchange": made.exchange,
                 "token_endpoint": made.settings.token_endpoint, "application": application, "ura": ura}  # fmt: skip

@@ -16,8 +16,10 @@ from gateway.fhir import bodies, choices, codes, plain_entry
 from gateway.fhir.bodies import BatchEntry
 from gateway.fhir.refusal import BadRequest
 from gateway.fhir.strict import Malformed
-from gateway.rules.exchange import Category, Choice, Method, Party, Registration, Say, Scope
+from gateway.rules.choice import Choice, Method, Party, Say, Scope
+from gateway.rules.exchange import Category
 from gateway.rules.identifiers import APPLICATION_SYSTEM, URA_SYSTEM, ApplicationId, Ura
+from gateway.rules.network import Registration
 
 GP = Ura("90000101")
 OTHER = Ura("90000102")

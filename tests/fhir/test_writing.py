@@ -19,32 +19,26 @@ from gateway.fhir.catalogue import REGISTRY, Act
 from gateway.fhir.failed import failed_search
 from gateway.fhir.writing import BatchAnswer
 from gateway.rules.access import Bar
+from gateway.rules.choice import ConsentState, Method, Party, Say, Scope, Statement
 from gateway.rules.exchange import (
     Address,
     Answer,
     AortaId,
     Category,
     Completeness,
-    ConsentState,
     Entry,
     Failing,
     Failure,
     Flag,
-    Method,
     Mode,
-    Organisation,
-    Party,
     PatientKey,
     Pointer,
     Regime,
-    Say,
-    Scope,
-    Statement,
-    System,
 )
 from gateway.rules.explain import Explanation, Trial
 from gateway.rules.identifiers import ApplicationId, Ura, UziNumber
 from gateway.rules.journal import FIELDS, Audience, Event, Line
+from gateway.rules.network import Organisation, System
 from gateway.rules.table import ROWS
 
 GOLDEN = Path(__file__).parent / "golden"

@@ -16,32 +16,25 @@ from watched import Door, WatchedIndex, WatchedLedger
 
 from gateway.flows import consent, operating, registration
 from gateway.flows.means import Call, Deadlines, Live, Means
+from gateway.rules.choice import Choice, Party, Say, Scope
 from gateway.rules.exchange import (
     SEH,
     AortaId,
     Category,
-    Choice,
     Contact,
     ContactKind,
     GivenBy,
-    Network,
-    Organisation,
-    Party,
     Professional,
     Purpose,
     Query,
     Regime,
-    RegimeSwitch,
-    Registration,
     Requester,
     Responsible,
-    Say,
-    Scope,
     Situation,
-    System,
     VerbalConsent,
 )
 from gateway.rules.identifiers import ApplicationId, Bsn, InvalidIdentifier, Ura, UziNumber
+from gateway.rules.network import Network, Organisation, RegimeSwitch, Registration, System
 from gateway.stores import journal, register
 from gateway.stores.index_sql import SqlIndex
 from gateway.stores.journal import Kept

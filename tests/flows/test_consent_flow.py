@@ -11,7 +11,8 @@ from transcript import transcript
 
 from gateway.flows import consent
 from gateway.flows.consent import NoSuchConsent, NotEntitled, ScopeChanged, StaleVersion
-from gateway.rules.exchange import Category, ConsentState, Group, Party, Regime, Say
+from gateway.rules.choice import ConsentState, Party, Say
+from gateway.rules.exchange import Category, Group, Regime
 from gateway.stores import consents
 from gateway.stores.index import IndexUnavailable
 from gateway.stores.ledger import LedgerUnavailable

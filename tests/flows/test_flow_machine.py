@@ -19,7 +19,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from gateway.flows.deciding import Refused
 from gateway.flows.query import ask
 from gateway.flows.registration import Registered
-from gateway.rules.exchange import Capacity, Regime, Say
+from gateway.rules.choice import Say
+from gateway.rules.exchange import Capacity, Regime
 from gateway.rules.journal import Event
 
 CRISIS, EMERGENCY = Regime.CRISIS_OPT_IN, Regime.EMERGENCY_AVAILABLE

@@ -10,7 +10,8 @@ from gateway.flows.deciding import Refused, Unsettled
 from gateway.flows.localise import explain_query, localise
 from gateway.flows.query import ask
 from gateway.rules.access import Bar
-from gateway.rules.exchange import Category, Contact, Regime, Say
+from gateway.rules.choice import Say
+from gateway.rules.exchange import Category, Contact, Regime
 from gateway.stores import consents
 from gateway.stores.index import IndexUnavailable
 

@@ -15,9 +15,10 @@ from gateway.flows.operating import Taken
 from gateway.flows.query import ask
 from gateway.flows.reading import note_reading, read_as_custodian
 from gateway.rules import regimes
-from gateway.rules.exchange import Organisation, Regime, System
+from gateway.rules.exchange import Regime
 from gateway.rules.identifiers import ApplicationId, Ura, UziNumber
 from gateway.rules.journal import Event
+from gateway.rules.network import Organisation, System
 from gateway.stores.ledger import LedgerUnavailable
 
 CRISIS = Regime.CRISIS_OPT_IN

@@ -27,16 +27,8 @@ from transcript import transcript
 from gateway.flows.deciding import Refused
 from gateway.flows.query import ask
 from gateway.rules.access import Bar
-from gateway.rules.exchange import (
-    Capacity,
-    Category,
-    Flag,
-    GivenBy,
-    Purpose,
-    Regime,
-    Responsible,
-    Say,
-)
+from gateway.rules.choice import Say
+from gateway.rules.exchange import Capacity, Category, Flag, GivenBy, Purpose, Regime, Responsible
 from gateway.stores import once
 
 CRISIS, EMERGENCY = Regime.CRISIS_OPT_IN, Regime.EMERGENCY_AVAILABLE

@@ -16,7 +16,7 @@ from transcript import transcript
 
 from gateway.flows.deciding import Unsettled
 from gateway.flows.query import ask
-from gateway.rules.exchange import Say
+from gateway.rules.choice import Say
 from gateway.stores import consents
 from gateway.stores.index import IndexUnavailable
 from gateway.stores.ledger import LedgerUnavailable

@@ -14,7 +14,8 @@ from gateway.flows.localise import localise
 from gateway.flows.query import ask
 from gateway.flows.release import NOTHING
 from gateway.rules.access import Bar
-from gateway.rules.exchange import Category, Failing, Failure, Regime, Say
+from gateway.rules.choice import Say
+from gateway.rules.exchange import Category, Failing, Failure, Regime
 
 
 async def _unknown(country: Country) -> None:

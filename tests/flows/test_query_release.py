@@ -25,7 +25,8 @@ from gateway.flows.deciding import Refused
 from gateway.flows.query import ask
 from gateway.flows.release import NOTHING
 from gateway.rules.access import Bar
-from gateway.rules.exchange import Category, Regime, Say
+from gateway.rules.choice import Say
+from gateway.rules.exchange import Category, Regime
 
 CRISIS, EMERGENCY = Regime.CRISIS_OPT_IN, Regime.EMERGENCY_AVAILABLE
 Act = Callable[[Country], Awaitable[None]]

@@ -12,7 +12,8 @@ from gateway.flows import registration
 from gateway.flows.deciding import Unsettled
 from gateway.flows.registration import Registered, Wrong
 from gateway.rules.access import Bar
-from gateway.rules.exchange import Category, Regime, Say
+from gateway.rules.choice import Say
+from gateway.rules.exchange import Category, Regime
 from gateway.rules.identifiers import ApplicationId
 from gateway.stores import consents
 from gateway.stores.index import IndexUnavailable

@@ -19,19 +19,9 @@ from joserfc import jwk, jwt
 from gateway.identity.claims import read_claims
 from gateway.identity.party import organisation_behind, requester_from
 from gateway.identity.tokens import BadToken, Grant, SigningKey
-from gateway.rules.exchange import (
-    SEH,
-    Category,
-    Network,
-    Organisation,
-    Professional,
-    Query,
-    Requester,
-    Responsible,
-    Situation,
-    System,
-)
+from gateway.rules.exchange import SEH, Category, Professional, Query, Requester, Responsible, Situation
 from gateway.rules.identifiers import ApplicationId, Bsn, Ura
+from gateway.rules.network import Network, Organisation, System
 from source_sim.pki import Pki
 
 ISSUER = "https://exchange.test"

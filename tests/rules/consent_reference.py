@@ -10,7 +10,8 @@ from collections.abc import Iterable
 from datetime import date, datetime
 from itertools import product
 
-from gateway.rules.exchange import Category, ConsentState, Group, Party, Say, Scope, Statement
+from gateway.rules.choice import ConsentState, Party, Say, Scope, Statement
+from gateway.rules.exchange import Category, Group
 from gateway.rules.identifiers import Ura
 
 CUSTODIANS = (Ura("90000101"), Ura("90000202"))

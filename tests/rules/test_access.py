@@ -11,11 +11,11 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from gateway.rules.access import SENTENCES, Bar, Decision, NotPermitted, Permit, admit, decide, registration_bar
+from gateway.rules.choice import ConsentState
 from gateway.rules.exchange import (
     SEH,
     Capacity,
     Category,
-    ConsentState,
     Contact,
     ContactKind,
     GivenBy,
@@ -25,7 +25,6 @@ from gateway.rules.exchange import (
     Professional,
     Purpose,
     Regime,
-    RegimeSwitch,
     Requester,
     Responsible,
     Situation,
@@ -34,6 +33,7 @@ from gateway.rules.exchange import (
 )
 from gateway.rules.facts import Facts, gather
 from gateway.rules.identifiers import ApplicationId, Ura
+from gateway.rules.network import RegimeSwitch
 from gateway.rules.regimes import active
 from gateway.rules.table import ROWS, Action, Need, Row, Touch
 

@@ -16,17 +16,8 @@ from itertools import product
 import pytest
 
 from gateway.rules.access import Admission, Bar, Basis, admit, decide, registration_bar
-from gateway.rules.exchange import (
-    SEH,
-    Capacity,
-    Category,
-    ConsentState,
-    GivenBy,
-    Kind,
-    PatientKey,
-    Pointer,
-    Regime,
-)
+from gateway.rules.choice import ConsentState
+from gateway.rules.exchange import SEH, Capacity, Category, GivenBy, Kind, PatientKey, Pointer, Regime
 from gateway.rules.facts import Facts, Relation
 from gateway.rules.identifiers import ApplicationId, Ura
 from gateway.rules.table import ROWS, Action

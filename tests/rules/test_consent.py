@@ -12,6 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from gateway.rules.choice import Choice, ConsentState, Party, Say, Scope, Statement
 from gateway.rules.consent import (
     Asked,
     Ended,
@@ -28,7 +29,7 @@ from gateway.rules.consent import (
     state,
     state_of_scope,
 )
-from gateway.rules.exchange import Category, Choice, ConsentState, Group, Party, Say, Scope, Statement
+from gateway.rules.exchange import Category, Group
 from gateway.rules.identifiers import Bsn, Ura
 
 GP, PHARMACY = reference.CUSTODIANS

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from gateway.rules.exchange import Category, Group, Method, Party, PatientKey, Say, Scope, Statement
+from gateway.rules.choice import Method, Party, Say, Scope, Statement
+from gateway.rules.exchange import Category, Group, PatientKey
 from gateway.rules.identifiers import Ura
 from gateway.stores import consents
 from gateway.stores.consents import ForeignStatement, Recorded

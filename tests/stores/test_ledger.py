@@ -20,9 +20,9 @@ from typing import TYPE_CHECKING
 import psycopg
 import pytest
 
-from gateway.rules.exchange import Organisation
 from gateway.rules.identifiers import Ura
 from gateway.rules.journal import Event, Line
+from gateway.rules.network import Organisation
 from gateway.stores import journal, register
 from gateway.stores import ledger as ledger_module
 from gateway.stores.ledger import Ledger, LedgerRefused, LedgerUnavailable, Transaction, open_ledger

@@ -6,8 +6,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from gateway.rules.exchange import Network, Organisation, PatientKey, Regime, RegimeSwitch, System
+from gateway.rules.exchange import PatientKey, Regime
 from gateway.rules.identifiers import ApplicationId, Ura, UziNumber
+from gateway.rules.network import Network, Organisation, RegimeSwitch, System
 from gateway.stores import once, register
 from gateway.stores.ledger import Ledger, LedgerRefused
 

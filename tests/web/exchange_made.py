@@ -21,8 +21,9 @@ from fhir.resources.R4B.operationoutcome import OperationOutcome
 from joserfc import jwk, jwt
 
 from gateway.app import Gateway, open_gateway
-from gateway.rules.exchange import Address, Answer, AortaId, Entry, Failure, Mode, Organisation, Query, System
+from gateway.rules.exchange import Address, Answer, AortaId, Entry, Failure, Mode, Query
 from gateway.rules.identifiers import ApplicationId, Bsn, InvalidIdentifier, Ura, UziNumber
+from gateway.rules.network import Organisation, System
 from gateway.settings import Settings
 from gateway.stores import journal, register
 from source_sim import custodians

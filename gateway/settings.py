@@ -18,10 +18,10 @@ class Settings(BaseSettings):
 
     state_dir: Path = Field(default=Path(".switchpoint"), description="Folder of the ledger, keys and running.json.")
     ledger_url: str = Field(
-        default="", description="Ledger: empty for SQLite in the state folder, or a postgresql:// address."
+        default="", description="Ledger: empty for SQLite in the state folder; or postgresql://."
     )
     index_url: str = Field(
-        default="", description="Reference index: empty for the ledger's database, or a redis:// address."
+        default="", description="Reference index: empty for the ledger's database; or redis://."
     )
 
     exchange_host: str = Field(default="127.0.0.1", description="Address the exchange listener binds to.")

@@ -17,12 +17,8 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="SWITCHPOINT_", frozen=True, extra="ignore")
 
     state_dir: Path = Field(default=Path(".switchpoint"), description="Folder of the ledger, keys and running.json.")
-    ledger_url: str = Field(
-        default="", description="Ledger: empty for SQLite in the state folder; or postgresql://."
-    )
-    index_url: str = Field(
-        default="", description="Reference index: empty for the ledger's database; or redis://."
-    )
+    ledger_url: str = Field(default="", description="Ledger: empty for SQLite in the state folder; or postgresql://.")
+    index_url: str = Field(default="", description="Reference index: empty for the ledger's database; or redis://.")
 
     exchange_host: str = Field(default="127.0.0.1", description="Address the exchange listener binds to.")
     exchange_port: int = Field(default=8443, description="Port of the exchange listener (mutual TLS, machines only).")

@@ -183,3 +183,13 @@ def test_every_problem_told_has_a_published_code() -> None:
                 code = node.args[1]
                 if isinstance(code, ast.Constant):
                     assert code.value in published, f"{path.name}: {code.value}"
+
+
+def test_every_proof_the_security_chapter_names_exists() -> None:
+    readme = (ROOT / "README.md").read_text("utf-8")
+    named = re.findall(r"`(tests/[a-z_/0-9]+\.py)::(test_[a-z_0-9]+)`", readme)
+    assert len(named) > 20
+    for path, name in named:
+        tree = ast.parse((ROOT / path).read_text("utf-8"))
+        functions = {n.name for n in ast.walk(tree) if isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef)}
+        assert name in functions, f"{path}::{name}"

@@ -11,7 +11,7 @@ from typing import NoReturn
 import typer
 from typer import Abort
 
-from gateway.cli import ask, consent, demo, join, journal, pki, regime, serve, sources, stage, token
+from gateway.cli import ask, consent, demo, index, join, journal, pki, regime, serve, sources, stage, token
 from gateway.cli.doctor import doctor
 from gateway.cli.place import Misuse
 
@@ -30,6 +30,7 @@ program.command("doctor")(doctor)
 program.add_typer(pki.commands, name="pki", help="The throw-away certificate authority of a simulation.")
 program.add_typer(regime.commands, name="regime", help="Which arrangement is in force.")
 program.add_typer(consent.commands, name="consent", help="What a patient said, and taking in what she says now.")
+program.add_typer(index.commands, name="index", help="The reference index, when it lives in Redis.")
 program.add_typer(journal.commands, name="journal", help="What happened on the exchange.")
 
 

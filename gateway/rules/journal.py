@@ -87,7 +87,12 @@ _QUERY: dict[str, Audience] = {**WHO, **_SITUATION, "category": _A.ALL, "interac
 FIELDS: dict[Event, dict[str, Audience]] = {
     Event.TOKEN_ISSUED: {**WHO, "purpose": _A.ALL, "certificate": _A.OPERATOR},
     Event.TOKEN_REFUSED: {**WHO, "error": _A.OPERATOR, "why": _A.OPERATOR, "certificate": _A.OPERATOR},
-    Event.CALL_REFUSED: {**WHO, "interaction": _A.OPERATOR, "status": _A.OPERATOR, "reason": _A.OPERATOR},
+    Event.CALL_REFUSED: {
+        **WHO,
+        "interaction": _A.OPERATOR | _A.PATIENT,
+        "status": _A.OPERATOR,
+        "reason": _A.OPERATOR | _A.PATIENT,
+    },
     Event.QUERY_DECIDED: {
         **_QUERY,
         # one item per pointer considered: custodian, system, outcome, row, view, basis, reason

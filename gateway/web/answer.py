@@ -53,7 +53,8 @@ def claims(asked: Asked) -> Claims:
 def same_patient(asked: Asked, patient: Bsn) -> None:
     """One token, one patient. Raises Problem (403 token-patient-mismatch)."""
     if claims(asked).patient != patient:
-        raise Problem(403, "token-patient-mismatch", "The token is for another patient, or for none.")
+        sentence = "The token is for another patient, or for none."
+        raise Problem(403, "token-patient-mismatch", sentence, patient=patient)
 
 
 async def requester(site: Site, asked: Asked) -> Requester:

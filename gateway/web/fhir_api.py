@@ -120,7 +120,7 @@ class FhirApi:
         if ura is not None:
             fields["organisation"] = ura.digits
         try:
-            await note_refusal(self._site.means, ura, aorta, Event.CALL_REFUSED, fields)
+            await note_refusal(self._site.means, ura, aorta, Event.CALL_REFUSED, fields, problem.patient)
         except (LedgerUnavailable, IndexUnavailable):
             _log.warning("refusal-not-journaled")
 

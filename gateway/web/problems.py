@@ -12,13 +12,14 @@ from gateway.flows import consent as consent_flow
 from gateway.flows.deciding import Unsettled
 from gateway.rules.access import SENTENCES, Bar
 from gateway.rules.exchange import Failing
+from gateway.rules.identifiers import Bsn
 from gateway.stores.index import IndexUnavailable
 from gateway.stores.ledger import LedgerUnavailable
 
 
 class Problem(Exception):
     """What the caller is told: HTTP status, code in S:CodeSystem/outcome, a sentence, extra headers, the element or
-    parameter it is about. `journaled`: a flow has already written the line."""
+    parameter it is about. `journaled`: a flow has already written the line; `patient`: whose journal it belongs in."""
 
     def __init__(
         self,
@@ -29,10 +30,11 @@ class Problem(Exception):
         *,
         path: str | None = None,
         journaled: bool = False,
+        patient: Bsn | None = None,
     ) -> None:
         super().__init__(code)
         self.status, self.code, self.sentence, self.headers = status, code, sentence, dict(headers or {})
-        self.path, self.journaled = path, journaled
+        self.path, self.journaled, self.patient = path, journaled, patient
 
 
 _RETRY = {"Retry-After": "1"}

@@ -12,6 +12,7 @@ from exchange_made import BAD_BSN, FHIR_JSON, NOBODY, SEARCHES, THEM, US, Exchan
 from fhir.resources.R4B.bundle import Bundle
 
 from gateway.rules.exchange import Failing, Failure
+from gateway.rules.identifiers import Bsn
 from gateway.rules.journal import Event
 
 UUIDS = "initialRequestID={}; requestID={}"
@@ -144,6 +145,9 @@ async def test_one_token_one_patient(exchange: Exchange, members: SimpleNamespac
     audited = await exchange.call("POST", "/AuditEvent/_search", by=members.post, token=token, form=audit)
     assert (listed.code, audited.code) == ("token-patient-mismatch", "token-patient-mismatch")
     assert exchange.door.asked == []
+    attempts = [line for line in await exchange.journal() if line.event == Event.CALL_REFUSED]
+    whose = exchange.gateway.means.keys.patient(Bsn(US))
+    assert {line.patient for line in attempts} == {whose}, "the attempt is missing in the log of whom it was about"
 
 
 # --- what is not offered, and how ------------------------------------------------------------------------------------

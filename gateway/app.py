@@ -8,7 +8,7 @@ from __future__ import annotations
 import gc
 import os
 import shutil
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Iterator, MutableMapping
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -48,12 +48,23 @@ def wall_clock() -> datetime:
     return datetime.now(UTC)
 
 
-def new_id() -> str:
-    """A random UUID (version 4) as text. Several for every query, so without the standard library's object for each."""
-    raw = bytearray(os.urandom(16))
-    raw[6], raw[8] = raw[6] & 0x0F | 0x40, raw[8] & 0x3F | 0x80
-    text = raw.hex()
-    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+class RandomIds:
+    """Random UUIDs (version 4) as text. Several for every query, so the kernel is asked for many at a time."""
+
+    _AT_ONCE = 256
+
+    def __init__(self) -> None:
+        self._entropy: Iterator[bytes] = iter(())
+
+    def __call__(self) -> str:
+        raw = next(self._entropy, None)
+        if raw is None:
+            fresh = os.urandom(16 * self._AT_ONCE)
+            self._entropy = iter([fresh[at : at + 16] for at in range(0, len(fresh), 16)])
+            raw = next(self._entropy)
+        text = raw.hex()
+        variant = "89ab"[raw[8] & 3]
+        return f"{text[:8]}-{text[8:12]}-4{text[13:16]}-{variant}{text[17:20]}-{text[20:]}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,7 +192,7 @@ def _means(
         live=Live(ledger, wall_clock),
         vouch=vouch,
         deadlines=Deadlines(settings.routine_seconds, settings.emergency_seconds),
-        new_id=new_id,
+        new_id=RandomIds(),
     )
 
 

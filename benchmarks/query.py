@@ -318,6 +318,7 @@ def main() -> None:
     found = measure(options.rounds, options.seconds, options.connections, options.workers)
     show(found)
     if options.json:
+        options.json.parent.mkdir(parents=True, exist_ok=True)
         options.json.write_text(json.dumps(found, indent=2) + "\n", "utf-8")
 
 

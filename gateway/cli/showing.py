@@ -93,6 +93,8 @@ def _what(resource: Resource, medicines: dict[Any, Resource]) -> str:
         codes = provision.get("code", [])
         return ", ".join(_coded(code) for code in codes) or "treatment directive"
     named = (resource.get(name) for name in ("code", "medicationCodeableConcept", "vaccineCode", "type", "class"))
+    if resource.get("resourceType") == "EpisodeOfCare":
+        return f"episode, {resource.get('status', '')}"
     text = next((_coded(value) for value in named if value), "")
     return text or str(resource.get("title") or resource.get("resourceType"))
 
@@ -139,7 +141,8 @@ def _limit(resource: Resource) -> str:
 
 def _section(part: Resource) -> str:
     text = part.get("text", {}).get("div", "")
-    return f"{part.get('title', '')}: {_plain(text)}" if text else ""
+    name = part.get("title") or _coded(part.get("code"))
+    return f"{name}: {_plain(text)}" if text else ""
 
 
 def _plain(div: str) -> str:

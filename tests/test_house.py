@@ -193,3 +193,16 @@ def test_every_proof_the_security_chapter_names_exists() -> None:
         tree = ast.parse((ROOT / path).read_text("utf-8"))
         functions = {n.name for n in ast.walk(tree) if isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef)}
         assert name in functions, f"{path}::{name}"
+
+
+def test_the_readmes_examples_can_be_typed_in() -> None:
+    from source_sim.population import is_bsn
+
+    readme = (ROOT / "README.md").read_text("utf-8")
+    examples = re.findall(r"```python\n(.*?)```", readme, re.S)
+    assert len(examples) >= 2
+    for example in examples:
+        compile(example, "README.md", "exec")
+    numbers = re.findall(r"(?<![0-9x])9999[0-9]{5}(?![0-9])", readme)
+    assert numbers
+    assert all(is_bsn(number) for number in numbers)

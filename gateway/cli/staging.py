@@ -214,12 +214,13 @@ async def register_all(made: Stage) -> None:
     gateway = await open_gateway(made.settings)
     try:
         for one in country.PARTICIPANTS:
-            await join(gateway.means, *_participant(one, made.endpoints.get(one.ura)), by="staging")
+            await join(gateway.means, *participant(one, made.endpoints.get(one.ura)), by="staging")
     finally:
         await gateway.close()
 
 
-def _participant(one: Participant, endpoint: str | None) -> tuple[Organisation, System]:
+def participant(one: Participant, endpoint: str | None) -> tuple[Organisation, System]:
+    """A participant of the country in the register's words."""
     ura, application = Ura(one.ura), ApplicationId(one.application)
     uzi = UziNumber(pki.uzi_of(one.ura, one.application))
     return Organisation(ura, one.organisation_type, one.name, frozenset(one.departments)), System(
@@ -257,29 +258,31 @@ def write_running(made: Stage) -> None:
         "settings": made.settings.model_dump(mode="json"),
     }
     for one in country.PARTICIPANTS:
-        _write_join(made, one)
+        endpoint = made.endpoints.get(one.ura)
+        write_join(made.folder(one), one, endpoint, exchange=made.exchange, token_endpoint=made.settings.token_endpoint)
     path, fresh = made.state / "running.json", made.state / f"running.{secrets.token_hex(4)}"
     fresh.write_text(json.dumps(told, indent=2), "utf-8")
     fresh.replace(path)
 
 
-def _write_join(made: Stage, one: Participant) -> None:
+def write_join(folder: Path, one: Participant, endpoint: str | None, *, exchange: str, token_endpoint: str) -> None:
+    """What `switchpoint join` tells an outsider, for a participant of the country."""
     told = {
-        "exchange": made.exchange,
-        "fhir": made.exchange + "/fhir",
-        "token_endpoint": made.settings.token_endpoint,
+        "exchange": exchange,
+        "fhir": exchange + "/fhir",
+        "token_endpoint": token_endpoint,
         "ura": one.ura,
         "name": one.name,
         "type": one.organisation_type,
         "departments": list(one.departments),
         "application": one.application,
         "uzi": pki.uzi_of(one.ura, one.application),
-        "endpoint": made.endpoints.get(one.ura),
+        "endpoint": endpoint,
         "certificate": "client.pem",
         "key": "client.key",
         "ca": "ca.pem",
     }
-    (made.folder(one) / "join.json").write_text(json.dumps(told, indent=2), "utf-8")
+    (folder / "join.json").write_text(json.dumps(told, indent=2), "utf-8")
 
 
 def _await_ready(made: Stage) -> None:

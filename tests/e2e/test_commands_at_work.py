@@ -134,6 +134,6 @@ def test_the_doctor_finds_a_running_country_well(run: Run, at: tuple[str, str]) 
 
 
 def test_a_folder_of_instances_is_reported_on(run: Run, real_records: Path) -> None:
-    told = run("sources", "--records", str(real_records))
+    told = run("sources", "--records", str(real_records), "--check")
     assert (told.code, told.err) == (0, "")
     assert "patients with a BSN" in told.out

@@ -15,7 +15,8 @@ from gateway.flows.query import ask
 from gateway.flows.release import NOTHING
 from gateway.rules.access import Bar
 from gateway.rules.choice import Say
-from gateway.rules.exchange import Category, Failing, Failure, Regime
+from gateway.rules.exchange import Answer, Category, Completeness, Failing, Failure, Regime
+from gateway.rules.routing import Combined
 
 
 async def _unknown(country: Country) -> None:
@@ -109,6 +110,15 @@ async def test_an_empty_answer_on_a_verbal_consent_carries_no_flag(country: Coun
     country.door.answers[PRACTICE.ura] = Failure(Failing.NO_CONSENT, "said so")
     attested = country.call(verbal_consent=country.verbal())
     assert await ask(country.means, attested, summary()) == NOTHING
+
+
+async def test_an_empty_record_asked_on_a_verbal_consent_carries_no_flag(country: Country) -> None:
+    await country.regime(Regime.CRISIS_OPT_IN)
+    await country.register(latent=True)
+    country.door.answers[PRACTICE.ura] = Answer(())
+    combined = await ask(country.means, country.call(verbal_consent=country.verbal()), summary())
+    assert isinstance(combined, Combined)
+    assert (combined.completeness, combined.flags) == (Completeness.COMPLETE, ())
 
 
 @pytest.mark.parametrize("case", [name for name in SILENT if name != "latent and silent"])

@@ -427,6 +427,8 @@ ASKING = {
                                       "CRI-2 presumed-consent covering"),
     "incapable and objected": (replace(CRISIS_ED, verbal=None, capacity=INCAPABLE, state=DENIED), "objection"),
     "EMA-1 spares the question of CRI-2": (replace(ED, switched_on=BOTH), "EMA-1 consent acute"),
+    "who consented is not presumed about": (replace(ED, switched_on=BOTH, capacity=INCAPABLE), "EMA-1 consent acute"),
+    "who consented need not have been asked": (replace(ED, switched_on=BOTH, verbal=ASKED), "EMA-1 consent acute"),
     "without a yes CRI-2 still asks": (replace(ED, switched_on=BOTH, state=UNDECIDED), "verbal-consent-required"),
     "asked, EMA-1 closed, CRI-2 opens": (replace(ED, switched_on=BOTH, state=UNDECIDED, verbal=ASKED),
                                          "CRI-2 verbal-consent covering"),

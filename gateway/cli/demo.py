@@ -79,7 +79,8 @@ def _cast(records: Path | None) -> Cast:
             raise Misuse(f"no patient with a BSN in {records}; nothing there can be served")
         main = max(loaded.patients, key=lambda bsn: len(loaded.records[bsn].instances))
     names = {key: one.bsn for key, one in people.items()}
-    return Cast(main=main, main_name="the patient of the folder" if records else people["all-open"].name, others=names)
+    name = "the patient of the folder" if records else people["all-open"].name
+    return Cast(main=main, main_name=name, recorded=records is not None, others=names)
 
 
 def _patients(cast: Cast) -> dict[str, list[dict[str, Any]]]:

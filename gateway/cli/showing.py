@@ -6,7 +6,7 @@ Only for the requester's own terminal: this is the one place that prints content
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from rich.console import Console
@@ -40,7 +40,8 @@ def show(reply: Reply, console: Console, *, most: int = 1000) -> None:
         _show_document(document, console, most)
     others = [match for match in reply.matches if match.get("resourceType") != "Bundle"]
     if others:
-        medicines = {r["id"]: r for r in _included(reply) if r.get("resourceType") == "Medication" and r.get("id")}
+        entries = [entry for one in (reply, *reply.others) for entry in one.json.get("entry", [])]
+        medicines = _medicines(entries)
         console.print(_table("", others, medicines, most))
     for outcome in reply.outcomes:
         console.print(
@@ -48,9 +49,14 @@ def show(reply: Reply, console: Console, *, most: int = 1000) -> None:
         )
 
 
-def _included(reply: Reply) -> Iterator[Resource]:
-    for one in (reply, *reply.others):
-        yield from (entry["resource"] for entry in one.json.get("entry", []) if "resource" in entry)
+def _medicines(entries: Sequence[Resource]) -> dict[Any, Resource]:
+    """The medicines among these entries, by id and by full URL."""
+    found: dict[Any, Resource] = {}
+    for entry in entries:
+        resource = entry.get("resource", {})
+        if resource.get("resourceType") == "Medication":
+            found |= {resource.get("id"): resource, entry.get("fullUrl"): resource}
+    return found
 
 
 def _show_document(document: Resource, console: Console, most: int) -> None:
@@ -64,7 +70,7 @@ def _show_document(document: Resource, console: Console, most: int) -> None:
     console.print(
         f"[bold]{escape(str(composition.get('title', 'Summary')))}[/]  {escape(str(composition.get('date', '')))}"
     )
-    medicines = {r.get("id"): r for r in by_reference.values() if r.get("resourceType") == "Medication"}
+    medicines = _medicines(entries)
     for section in composition.get("section", []):
         found = [by_reference[ref] for ref in _references(section) if ref in by_reference]
         if found:
@@ -85,9 +91,10 @@ def _table(title: str, resources: Sequence[Resource], medicines: dict[Any, Resou
 
 
 def _what(resource: Resource, medicines: dict[Any, Resource]) -> str:
-    reference = resource.get("medicationReference", {}).get("reference", "").rpartition("/")[2].lstrip("#")
-    if reference in medicines:
-        return _coded(medicines[reference].get("code"))
+    reference = resource.get("medicationReference", {}).get("reference", "")
+    medicine = medicines.get(reference) or medicines.get(reference.rpartition("/")[2].lstrip("#"))
+    if medicine is not None:
+        return _coded(medicine.get("code"))
     if resource.get("resourceType") == "Consent":
         provision = resource.get("provision", {})
         codes = provision.get("code", [])

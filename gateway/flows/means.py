@@ -23,13 +23,16 @@ from gateway.rules.exchange import (
     Requester,
     Situation,
 )
-from gateway.rules.identifiers import Bsn
+from gateway.rules.identifiers import Bsn, Ura
 from gateway.rules.journal import Event, Json, Line
-from gateway.rules.network import Network
+from gateway.rules.message import MessageEvent, Reply, Sender, State
+from gateway.rules.network import Network, Organisation
+from gateway.rules.sending import Leave
 from gateway.stores import journal, register
 from gateway.stores.index import Index
 from gateway.stores.keys import Keys
 from gateway.stores.ledger import Ledger, Transaction
+from gateway.stores.sealing import Seals
 
 _DUTCH_TIME = ZoneInfo("Europe/Amsterdam")
 
@@ -48,6 +51,47 @@ class Vouch(Protocol):
     def __call__(
         self, permit: Permit, requester: Requester, situation: Situation, query: Query, aorta: AortaId
     ) -> str: ...
+
+
+class Post(Protocol):
+    """The outbound door for messages: delivers one, with leave, by `deadline` (loop time). Never raises for what a
+    recipient does."""
+
+    async def deliver(self, leave: Leave, body: bytes, *, token: str, aorta: AortaId, deadline: float) -> Reply: ...
+
+
+class Letters(Protocol):
+    """Writes the exchange's own messages (FHIR message Bundles). `id` is the MessageHeader's; `at` domain time."""
+
+    def disclosure_notice(
+        self, id: str, *, at: datetime, patient: Bsn, requester: Requester, basis: str, row: str, custodian: Ura
+    ) -> bytes: ...
+
+    def enrolment_changed(self, id: str, *, at: datetime, patient: Bsn, current: Organisation, since: str) -> bytes: ...
+
+    def undeliverable(
+        self, id: str, *, at: datetime, message_id: str, event: MessageEvent, state: State, reason: str
+    ) -> bytes: ...
+
+
+class VouchDelivery(Protocol):
+    """Signs the voucher a recipient gets along with a message; `sender` None: the exchange itself."""
+
+    def __call__(self, leave: Leave, sender: Sender | None, patient: Bsn | None, aorta: AortaId) -> str: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Mail:
+    """What the flows of messages use beside the rest. `reached` is told each named point of a message's way; nothing
+    listens to it but a test that ends the process there."""
+
+    post: Post
+    seals: Seals
+    letters: Letters
+    vouch: VouchDelivery
+    alert_at: int
+    """How many GPs of record one practice may replace in a day before an alert is raised."""
+    reached: Callable[[str], None] = lambda _point: None
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +142,7 @@ class Means:
     vouch: Vouch
     deadlines: Deadlines
     new_id: Callable[[], str]
+    mail: Mail
 
 
 @dataclass(frozen=True, slots=True)

@@ -54,6 +54,16 @@ class Event(StrEnum):
     CERTIFICATE_REVOKED = "certificate-revoked"
     REGIME_SWITCHED = "regime-switched"
     CLOCK_SET = "clock-set"
+    MESSAGE_ACCEPTED = "message-accepted"
+    MESSAGE_REFUSED = "message-refused"
+    MESSAGE_POSTPONED = "message-postponed"
+    MESSAGE_DELIVERED = "message-delivered"
+    MESSAGE_PARKED = "message-parked"
+    MESSAGE_FAILED = "message-failed"
+    MESSAGE_RESUMED = "message-resumed"
+    DELIVERY_SWITCHED = "delivery-switched"
+    GP_OF_RECORD_CHANGED = "gp-of-record-changed"
+    ALERT_RAISED = "alert-raised"
 
 
 _A = Audience
@@ -81,6 +91,15 @@ _SITUATION: dict[str, Audience] = {
     "capacity": _A.ALL,
     "attestation": _A.ROUTING,
     "local_hour": _A.OPERATOR | _A.PATIENT,
+}
+_MESSAGE: dict[str, Audience] = {
+    **WHO,
+    # the Task's id, the kind of message, and who should get it
+    "message": _A.ROUTING,
+    "message_event": _A.ALL,
+    "recipient": _A.ALL,
+    "recipient_name": _A.ALL,
+    "row": _A.ALL,
 }
 _QUERY: dict[str, Audience] = {**WHO, **_SITUATION, "category": _A.ALL, "interaction": _A.ROUTING}
 
@@ -163,6 +182,42 @@ FIELDS: dict[Event, dict[str, Audience]] = {
     Event.CERTIFICATE_REVOKED: {"serial": _A.OPERATOR, "by": _A.OPERATOR, "reason": _A.OPERATOR},
     Event.REGIME_SWITCHED: {"regime": _A.ALL, "on": _A.ALL, "until": _A.ALL, "by": _A.OPERATOR, "reason": _A.ALL},
     Event.CLOCK_SET: {"now": _A.OPERATOR, "by": _A.OPERATOR},
+    Event.MESSAGE_ACCEPTED: {**_MESSAGE, **_SITUATION, "regimes": _A.ALL, "bytes": _A.OPERATOR},
+    Event.MESSAGE_REFUSED: {**_MESSAGE, **_SITUATION, "regimes": _A.ALL, "reason": _A.ALL},
+    Event.MESSAGE_POSTPONED: {
+        **_MESSAGE,
+        "attempt": _A.OPERATOR,
+        "outcome": _A.OPERATOR,
+        "detail": _A.OPERATOR,
+        "due": _A.OPERATOR,
+        "ms": _A.OPERATOR,
+    },
+    Event.MESSAGE_DELIVERED: {**_MESSAGE, "attempt": _A.OPERATOR, "system": _A.ROUTING, "ms": _A.OPERATOR},
+    Event.MESSAGE_PARKED: {**_MESSAGE, "reason": _A.ALL, "by": _A.OPERATOR},
+    # an unknown outcome is told here, too: `outcome` is the state it ended in
+    Event.MESSAGE_FAILED: {
+        **_MESSAGE,
+        "outcome": _A.ALL,
+        "reason": _A.ALL,
+        "attempt": _A.OPERATOR,
+        "detail": _A.OPERATOR,
+    },
+    Event.MESSAGE_RESUMED: {**_MESSAGE, "by": _A.OPERATOR, "why": _A.OPERATOR},
+    Event.DELIVERY_SWITCHED: {
+        "recipient": _A.OPERATOR,
+        "on": _A.OPERATOR,
+        "by": _A.OPERATOR,
+        "reason": _A.OPERATOR,
+        "spread_s": _A.OPERATOR,
+    },
+    # `former` is empty for a first enrolment; `why`: enrolled, moved or ended
+    Event.GP_OF_RECORD_CHANGED: {**WHO, "former": _A.ALL, "current": _A.ALL, "since": _A.ALL, "why": _A.ALL},
+    Event.ALERT_RAISED: {
+        "alert": _A.OPERATOR,
+        "organisation": _A.OPERATOR,
+        "count": _A.OPERATOR,
+        "advice": _A.OPERATOR,
+    },
 }
 
 

@@ -16,21 +16,30 @@ from importlib.metadata import version
 from typing import Any
 
 from gateway.fhir.answers import read_answer
-from gateway.flows.means import Deadlines, Live, Means
+from gateway.fhir.letters import Writer
+from gateway.flows.means import Deadlines, Live, Mail, Means
+from gateway.flows.sealing_journal import Sealing, open_sealer
 from gateway.identity.certificate import Authority, organisation_of
 from gateway.identity.tokens import SigningKey
 from gateway.rules.access import Permit
 from gateway.rules.exchange import AortaId, Query, Requester, Situation
+from gateway.rules.identifiers import Bsn
+from gateway.rules.message import Sender
+from gateway.rules.people import TestPerson
+from gateway.rules.sending import Leave
 from gateway.settings import Settings
 from gateway.sources import Limits, Sources, client_context
+from gateway.stores import sealing
 from gateway.stores.index import Index, IndexUnavailable
 from gateway.stores.index_redis import RedisIndex
 from gateway.stores.index_sql import SqlIndex
 from gateway.stores.keys import Keys, load_or_create
 from gateway.stores.ledger import Ledger, open_ledger
 from gateway.stores.revocation import RevocationList, Standing
-from gateway.web.desk import Check, desk_app
+from gateway.web.desk import desk_app
 from gateway.web.fhir_api import FhirApi
+from gateway.web.loopback import is_loopback
+from gateway.web.pages import Check, Desk, DeskSettings, Pages
 from gateway.web.site import Site
 from gateway.web.token import token_app
 
@@ -75,6 +84,7 @@ class Gateway:
     site: Site
     settings: Settings
     closing: AsyncExitStack
+    sealing: Sealing
 
     def exchange(self) -> Asgi:
         """The exchange listener's application: the FHIR paths as plain ASGI in front of the token service."""
@@ -89,15 +99,32 @@ class Gateway:
 
         return app
 
-    def desk(self) -> Asgi:
-        """The desk listener's application."""
-        return desk_app(self.means, simulation=self.settings.simulation, checks=self._checks())
+    def desk(self, persons: tuple[TestPerson, ...] = ()) -> Asgi:
+        """The desk listener's application; `persons` are whom a simulation's login lets anybody be."""
+        return desk_app(self.furnished(persons))
+
+    def furnished(self, persons: tuple[TestPerson, ...] = ()) -> Desk:
+        """What the desk's pages work with."""
+        settings = self.settings
+        of_the_desk = DeskSettings(
+            simulation=settings.simulation,
+            secure=not is_loopback(settings.desk_host),
+            exchange_base=settings.exchange_base,
+            state_dir=settings.state_dir,
+            certificate=settings.certificate,
+            ca=settings.ca,
+            crl=settings.crl,
+            version=self.site.version,
+        )
+        pages = Pages(simulation=settings.simulation)
+        return Desk(self.means, pages, of_the_desk, self._checks(), self.site.started, persons)
 
     def _checks(self) -> dict[str, Check]:
         return {
             "ledger": self.means.ledger.ready,
             "index": self._index_trouble,
             "revocation": self._revocation_trouble,
+            "seal": self.sealing.trouble,
             "disk": self._disk_trouble,
         }
 
@@ -124,7 +151,10 @@ _TOKEN_PATHS = frozenset({"/token", "/.well-known/oauth-authorization-server", "
 
 
 async def open_gateway(settings: Settings) -> Gateway:
-    """Open stores, keys and the outbound door for this process. Raises OSError, LedgerUnavailable, IndexUnavailable."""
+    """Open stores, keys and the outbound door for this process.
+
+    Raises OSError, LedgerUnavailable, IndexUnavailable, RingUnusable.
+    """
     settings.state_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
     closing = AsyncExitStack()
     keys = load_or_create(settings.state_dir / "patient.key")
@@ -153,7 +183,7 @@ async def open_gateway(settings: Settings) -> Gateway:
         started=wall_clock(),
         version=version("switchpoint"),
     )
-    return Gateway(means, site, settings, closing)
+    return Gateway(means, site, settings, closing, Sealing(open_sealer(ledger, settings.state_dir, wall_clock)))
 
 
 def _open_index(settings: Settings, ledger: Ledger, keys: Keys) -> Index:
@@ -193,6 +223,28 @@ def _means(
         vouch=vouch,
         deadlines=Deadlines(settings.routine_seconds, settings.emergency_seconds),
         new_id=RandomIds(),
+        mail=_mail(settings, signing, sources),
+    )
+
+
+def _mail(settings: Settings, signing: SigningKey, sources: Sources) -> Mail:
+    def vouch(leave: Leave, sender: Sender | None, patient: Bsn | None, aorta: AortaId) -> str:
+        return signing.delivery_voucher(
+            sender,
+            patient,
+            audience=leave.address.application,
+            row=leave.row,
+            issuer=settings.exchange_base,
+            request_id=aorta.request,
+            wall=wall_clock(),
+        )
+
+    return Mail(
+        post=sources,
+        seals=sealing.load_or_create(settings.state_dir / "outbox.keys"),
+        letters=Writer(settings.exchange_base + "/fhir"),
+        vouch=vouch,
+        alert_at=settings.enrolment_alert,
     )
 
 

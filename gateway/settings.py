@@ -35,6 +35,9 @@ class Settings(BaseSettings):
     token_seconds: int = Field(default=60, description="How long an access token lives, in seconds.")
     routine_seconds: float = Field(default=8.0, description="Deadline of a routine query, in seconds.")
     emergency_seconds: float = Field(default=4.0, description="Deadline of an emergency query, in seconds.")
+    enrolment_alert: int = Field(
+        default=50, gt=0, description="GPs of record one practice may replace in a day before an alert is raised."
+    )
     log_level: str = Field(default="warning", description="Least severe log level written to standard error.")
 
     @property

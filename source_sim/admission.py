@@ -130,7 +130,15 @@ class Gate:
             raise Refused(403, "unknown-party", "Only the switchpoint may ask here.")
 
     async def admit(self, authorization: bytes) -> Voucher:
-        """Verify the Authorization header. Raises Refused."""
+        """Verify the Authorization header of a search. Raises Refused."""
+        return _voucher(await self._claims(authorization), ("patient", "requester", "rule"))
+
+    async def admit_delivery(self, authorization: bytes) -> Voucher:
+        """Verify the Authorization header of a message: the exchange's own has no requester, and some no patient, which
+        are then empty. Raises Refused."""
+        return _voucher(await self._claims(authorization), ("rule",))
+
+    async def _claims(self, authorization: bytes) -> Mapping[str, Any]:
         scheme, _, token = authorization.partition(b" ")
         if scheme.lower() != b"bearer":
             raise _unauthorised("A bearer token is wanted.")
@@ -145,28 +153,30 @@ class Gate:
             raise Refused(503, "unavailable", "The switchpoint's keys cannot be had.", "transient") from problem
         if not isinstance(claims, dict):
             raise _unauthorised("A token has claims.")
-        return self._voucher(claims)
+        self._check(claims)
+        return claims
 
-    def _voucher(self, claims: Mapping[str, Any]) -> Voucher:
+    def _check(self, claims: Mapping[str, Any]) -> None:
         if claims.get("aud") != self.application:
             raise _unauthorised("The token is meant for another.")
         if not isinstance(claims.get("iss"), str) or self.issuer not in (None, claims["iss"]):
             raise _unauthorised("The token is not the switchpoint's.")
         if not _in_time(claims, self.wall()):
             raise _unauthorised("The token is not valid now.")
-        needed = [claims.get(name) for name in ("patient", "requester", "rule")]
-        if not all(isinstance(each, str) and each for each in needed):
-            raise Refused(403, "not-authorised", "Who asks, about whom, and by which rule must be told.")
-        actor, responsible = (claims.get(name) for name in ("actor", "responsible"))
-        return Voucher(
-            claims["patient"],
-            claims["requester"],
-            claims["rule"],
-            purpose=str(claims.get("purpose", "")),
-            view=str(claims.get("view", "")),
-            actor=actor if isinstance(actor, dict) else None,
-            responsible=responsible if isinstance(responsible, dict) else None,
-        )
+
+
+def _voucher(claims: Mapping[str, Any], needed: tuple[str, ...]) -> Voucher:
+    told = {name: claims.get(name, "") for name in ("patient", "requester", "rule")}
+    if not all(isinstance(value, str) and (value or name not in needed) for name, value in told.items()):
+        raise Refused(403, "not-authorised", "Who asks, about whom, and by which rule must be told.")
+    actor, responsible = (claims.get(name) for name in ("actor", "responsible"))
+    return Voucher(
+        **told,
+        purpose=str(claims.get("purpose", "")),
+        view=str(claims.get("view", "")),
+        actor=actor if isinstance(actor, dict) else None,
+        responsible=responsible if isinstance(responsible, dict) else None,
+    )
 
 
 def _in_time(claims: Mapping[str, Any], now: datetime) -> bool:

@@ -1,7 +1,7 @@
 """How is a running source made to fail, and asked what it saw? The control API of a process of sources.
 
-GET /systems · PUT and DELETE /systems/{ura}/fault · GET /systems/{ura}/log. JSON only, plain HTTP for this machine
-alone. It knows switchboards and logs. It may not know any record.
+GET /systems · PUT and DELETE /systems/{ura}/fault · GET /systems/{ura}/log · GET /systems/{ura}/inbox. JSON only, plain
+HTTP for this machine alone. It knows switchboards, logs and lists of messages. It may not know any record.
 """
 
 from __future__ import annotations
@@ -12,8 +12,10 @@ from dataclasses import asdict
 from typing import Any, Final, Protocol
 from urllib.parse import parse_qs
 
-from source_sim.faults import FaultName, Receive, Reply, Send, UnknownFault, Wire, fault, plainly
-from source_sim.systems import SERVED, Application, Scope, SimulatedSystem, read_body
+from source_sim.faults import FaultName, Reply, UnknownFault, fault
+from source_sim.offered import answers_for
+from source_sim.sending import Receive, Send, Wire, plainly
+from source_sim.systems import Application, Scope, SimulatedSystem, read_body
 
 _LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "[::1]"})
 _FIELDS: Final = frozenset({"name", "seconds", "type"})
@@ -66,13 +68,15 @@ async def _answered(places: Mapping[str, Controlled], scope: Scope, body: bytes)
     match scope["method"], path[2]:
         case "GET", "log":
             return 200, {"log": [asdict(line) for line in place.system.log]}
+        case "GET", "inbox":
+            return 200, {"inbox": place.system.inbox.listing()}
         case "PUT", "fault":
             return await _switch(place, body)
         case "DELETE", "fault":
             place.system.faults.clear(*parse_qs(scope["query_string"].decode("latin-1")).get("type", [])[:1])
             await place.obey()
             return 200, place.described()
-    return 405, {"error": "PUT or DELETE fault, GET log"}
+    return 405, {"error": "PUT or DELETE fault, GET log, GET inbox"}
 
 
 async def _switch(place: Controlled, body: bytes) -> _Answer:
@@ -81,7 +85,7 @@ async def _switch(place: Controlled, body: bytes) -> _Answer:
         if not isinstance(wanted, dict) or not wanted.keys() <= _FIELDS:
             raise UnknownFault(f"a fault has {', '.join(sorted(_FIELDS))}")
         kind = wanted.get("type")
-        if kind is not None and kind not in SERVED[place.system.kind]:
+        if kind is not None and kind not in answers_for(place.system.kind):
             raise UnknownFault("this system does not answer for that type")
         place.system.faults.switch(fault(str(wanted.get("name")), float(wanted.get("seconds") or 0)), kind)
     except (ValueError, TypeError) as problem:

@@ -33,6 +33,12 @@ COVERING_PHARMACY = Participant("covering-pharmacy", "90000203", "400203", "J8",
 PARTICIPANTS = (GP, SECOND_GP, PHARMACY, SECOND_PHARMACY, GP_POST, HOSPITAL, AMBULANCE, COVERING_PHARMACY)
 SOURCES = tuple(one for one in PARTICIPANTS if one.serves)
 
+RECEIVERS = (GP_POST, HOSPITAL, AMBULANCE)
+"""Who holds no records for the exchange, and can have an endpoint for messages: referrals, and what came back."""
+
+KINDS = {"Z3": "gp-practice", "J8": "pharmacy", "N6": "gp-post", "V4": "hospital", "AMB": "ambulance"}
+"""What kind of system an organisation of this type runs: `kind` in the configuration of serving.py."""
+
 REQUESTERS = {
     "gp-post": GP_POST,
     "emergency-department": HOSPITAL,

@@ -173,6 +173,14 @@ class Custodian:
     async def end_entry(self, id: str) -> Reply:
         return await self._send("DELETE", f"/List/{id}")
 
+    async def enrol(self, bsn: str, since: date) -> Reply:
+        """Tell that the patient is enrolled with this practice (inschrijving op naam), as of the day `since`."""
+        return await self.register_entry(bsn, "enrolment", at=since)
+
+    async def end_enrolment(self, id: str) -> Reply:
+        """End the enrolment whose List has this id (the end of the `Location` that `enrol` was answered with)."""
+        return await self.end_entry(id)
+
     async def read_entry(self, id: str) -> Reply:
         return await self._send("GET", f"/List/{id}")
 

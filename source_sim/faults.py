@@ -1,25 +1,20 @@
 """How does a source fail? A catalogue: one name, one small piece, switchable while the source runs.
 
-A piece either spoils a finished reply or spoils the sending of it; `down` is neither: whoever listens obeys it. It
-knows HTTP and ASGI. It may not know whose data a reply holds, beyond the number that makes it somebody else's.
+A piece either spoils a finished reply or spoils the sending of it (sending.py); `down` is neither: whoever listens
+obeys it. It knows HTTP. It may not know whose data a reply holds, beyond the number that makes it somebody else's.
 """
 
 from __future__ import annotations
 
-import asyncio
 import json
-import socket
-import struct
 import zlib
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import cache
-from typing import Any, Final
+from math import ceil
+from typing import Final
 
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
 Header = tuple[bytes, bytes]
 
 FHIR_JSON: Final = b"application/fhir+json; charset=utf-8"
@@ -27,8 +22,8 @@ OUTCOMES: Final = "https://switchpoint.example/fhir/CodeSystem/outcome"
 SOMEBODY_ELSE: Final = "999949998"
 """The BSN of nobody: what wrong-patient puts in the place of the patient's."""
 BOMB_SIZE: Final = 64 * 1024 * 1024
-_FOREVER: Final = 3600.0
-_DRIP: Final = 0.05
+FOREVER: Final = 3600.0
+"""Seconds: no fault lasts longer."""
 
 
 class FaultName(StrEnum):
@@ -41,7 +36,11 @@ class FaultName(StrEnum):
     REFUSING = "refusing"
     """403 without a reason the exchange knows."""
     ERROR = "error"
-    """503."""
+    """503, with `Retry-After` when `seconds` are given."""
+    BUSY = "busy"
+    """429, with `Retry-After` when `seconds` are given."""
+    REJECTING = "rejecting"
+    """400: whatever is sent is called unreadable."""
     EMPTY = "empty"
     """A searchset with nothing in it."""
     GARBAGE = "garbage"
@@ -58,6 +57,8 @@ class FaultName(StrEnum):
     """403: the source knows of no consent."""
     RESET = "reset"
     """The connection is reset in the middle of the body."""
+    LOST_REPLY = "lost-reply"
+    """The work is done, a message is taken, and the connection is cut before the first byte of the reply."""
     DRIP = "drip"
     """One byte every `seconds` (0.05 when none are given)."""
     REDIRECT = "redirect"
@@ -86,7 +87,7 @@ class Fault:
 
 def fault(name: str, seconds: float = 0.0) -> Fault:
     """Raises UnknownFault for a name that is not in the catalogue, or for a negative or endless time."""
-    if name not in set(FaultName) or not 0 <= seconds <= _FOREVER:
+    if name not in set(FaultName) or not 0 <= seconds <= FOREVER:
         raise UnknownFault(f"not a fault: {name!r} for {seconds} s; there are {', '.join(FaultName)}")
     return Fault(FaultName(name), seconds)
 
@@ -156,6 +157,14 @@ def _error(reply: Reply, asked: Asked) -> Reply:
     return outcome(503, "unavailable", "This source is out of order.", "transient")
 
 
+def _busy(reply: Reply, asked: Asked) -> Reply:
+    return outcome(429, "too-many-requests", "This source has too much to do.", "throttled")
+
+
+def _rejecting(reply: Reply, asked: Asked) -> Reply:
+    return outcome(400, "invalid", "This source cannot read that.", "invalid")
+
+
 def _withheld(reply: Reply, asked: Asked) -> Reply:
     return outcome(403, "withheld", "Withheld by the treating professional.", "suppressed")
 
@@ -222,6 +231,8 @@ def _bomb() -> bytes:
 SPOILED: Final[Mapping[FaultName, Callable[[Reply, Asked], Reply]]] = {
     FaultName.REFUSING: _refusing,
     FaultName.ERROR: _error,
+    FaultName.BUSY: _busy,
+    FaultName.REJECTING: _rejecting,
     FaultName.EMPTY: _empty,
     FaultName.GARBAGE: _garbage,
     FaultName.TRUNCATED: _truncated,
@@ -236,100 +247,15 @@ SPOILED: Final[Mapping[FaultName, Callable[[Reply, Asked], Reply]]] = {
 }
 """The pieces that put another reply in the place of the true one."""
 
-
-# --- sending ---------------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Wire:
-    """One request's way back. `transport` is the connection, None in process."""
-
-    receive: Receive
-    send: Send
-    transport: asyncio.Transport | None = None
-
-    async def start(self, reply: Reply) -> None:
-        length = str(len(reply.body)).encode()
-        headers = [(b"content-type", reply.media), (b"content-length", length), *reply.headers]
-        await self.send({"type": "http.response.start", "status": reply.status, "headers": headers})
-
-    async def part(self, body: bytes, *, more: bool) -> None:
-        await self.send({"type": "http.response.body", "body": body, "more_body": more})
-
-    async def left_within(self, seconds: float) -> bool:
-        """Wait; True as soon as the other side is gone. The request's body must have been read."""
-        try:
-            async with asyncio.timeout(seconds):
-                while (await self.receive())["type"] != "http.disconnect":
-                    pass
-        except TimeoutError:
-            return False
-        return True
-
-    def reset(self) -> None:
-        """Raises ConnectionResetError in process, where there is no connection to reset."""
-        if self.transport is None:
-            raise ConnectionResetError("the source hung up")
-        connection = self.transport.get_extra_info("socket")
-        # a linger time of zero turns the close into a reset
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        self.transport.abort()
-
-
-async def plainly(reply: Reply, wire: Wire) -> None:
-    """Send a reply as it should be sent."""
-    await wire.start(reply)
-    await wire.part(reply.body, more=False)
-
-
-async def _slow(reply: Reply, wire: Wire, seconds: float) -> None:
-    if not await wire.left_within(seconds):
-        await plainly(reply, wire)
-
-
-async def _reset(reply: Reply, wire: Wire, seconds: float) -> None:
-    await wire.start(reply)
-    await wire.part(reply.body[: len(reply.body) // 2], more=True)
-    # let the first half leave before the connection goes
-    await asyncio.sleep(0.05)
-    wire.reset()
-    await asyncio.sleep(0)
-
-
-async def _drip(reply: Reply, wire: Wire, seconds: float) -> None:
-    await wire.start(reply)
-    for place in range(len(reply.body)):
-        await wire.part(reply.body[place : place + 1], more=True)
-        if await wire.left_within(seconds or _DRIP):
-            return
-    await wire.part(b"", more=False)
-
-
-async def _stall(reply: Reply, wire: Wire, seconds: float) -> None:
-    await wire.start(reply)
-    if not await wire.left_within(seconds or _FOREVER):
-        await wire.part(reply.body, more=False)
-
-
-SENT: Final[Mapping[FaultName, Callable[[Reply, Wire, float], Awaitable[None]]]] = {
-    FaultName.SLOW: _slow,
-    FaultName.RESET: _reset,
-    FaultName.DRIP: _drip,
-    FaultName.STALL: _stall,
-}
-"""The pieces that send the true reply badly."""
+_WITH_PATIENCE: Final = frozenset({FaultName.ERROR, FaultName.BUSY})
 
 
 def spoil(reply: Reply, fault: Fault | None, asked: Asked) -> Reply:
     """The reply this fault gives instead."""
     piece = SPOILED.get(fault.name) if fault else None
-    return piece(reply, asked) if piece else reply
-
-
-async def deliver(reply: Reply, fault: Fault | None, wire: Wire) -> None:
-    """Send the reply the way this fault sends."""
-    piece = SENT.get(fault.name) if fault else None
-    if fault and piece:
-        await piece(reply, wire, fault.seconds)
-    else:
-        await plainly(reply, wire)
+    if fault is None or piece is None:
+        return reply
+    given = piece(reply, asked)
+    if fault.seconds and fault.name in _WITH_PATIENCE:
+        return replace(given, headers=(*given.headers, (b"retry-after", str(ceil(fault.seconds)).encode())))
+    return given

@@ -256,15 +256,15 @@ class System:
         *,
         token: str | None = None,
         form: Pairs | None = None,
-        resource: Mapping[str, Any] | None = None,
+        resource: Mapping[str, Any] | bytes | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> Reply:
-        """One FHIR interaction; `path` is what follows `/fhir`. Sends a form, a resource or nothing."""
+        """One FHIR interaction; `path` is what follows `/fhir`. Sends a form, a resource (bytes as is) or nothing."""
         sent = {"AORTA-ID": aorta_id(), "Accept": FHIR_JSON}
         sent |= {"Authorization": f"Bearer {token}"} if token else {}
         sent |= {"Content-Type": FORM if form is not None else FHIR_JSON} if form or resource else {}
-        body = urlencode(form) if form is not None else json.dumps(resource) if resource is not None else None
-        url = f"{self.exchange_url.rstrip('/')}/fhir{path}"
+        body = resource if isinstance(resource, bytes | None) else json.dumps(resource)
+        body, url = urlencode(form) if form is not None else body, f"{self.exchange_url.rstrip('/')}/fhir{path}"
         got = await self._client.request(method, url, content=body, headers={**sent, **(headers or {})})
         return Reply(got.status_code, got.headers, got.content)
 

@@ -31,9 +31,10 @@ from source_sim import folder, population, records
 from source_sim.admission import FetchedKeys, Gate, Keys, KnownKeys
 from source_sim.control import control_app
 from source_sim.faults import Fault, UnknownFault, fault
+from source_sim.offered import Kind
 from source_sim.population import Profile
 from source_sim.records import Proof, Record
-from source_sim.systems import Application, Kind, SimulatedSystem, app
+from source_sim.systems import Application, SimulatedSystem, app
 
 
 class BadConfig(ValueError):

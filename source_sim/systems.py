@@ -1,54 +1,39 @@
-"""What does a custodian's system answer? A GP practice or a pharmacy as a FHIR server, written as an ASGI application.
+"""What does a system of the country answer? A practice, a pharmacy, a receiver: a FHIR server as an ASGI application.
 
-It knows the searches of interface.md section 5, and writes its own log of what was asked. It may not know TLS, sockets
-or files, nor who is to be trusted: its gate does.
+It knows the searches and the delivery of interface.md section 5, and writes its own log of both. It may not know TLS,
+sockets or files, nor who is to be trusted: its gate does.
 """
 
 from __future__ import annotations
 
-import json
 import re
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from enum import StrEnum
 from typing import Any, Final
 from urllib.parse import parse_qsl
 
 from source_sim import medicine, records
 from source_sim.admission import Gate, Refused, Voucher
-from source_sim.faults import Asked, Fault, Message, Receive, Reply, Send, Switchboard, Wire, deliver, outcome, spoil
+from source_sim.faults import SOMEBODY_ELSE, Asked, Fault, Reply, Switchboard, outcome, spoil
+from source_sim.folding import folded
+from source_sim.inbox import Inbox
+from source_sim.offered import PROCESS_MESSAGE, SERVED, TAKEN, Kind, capabilities
 from source_sim.population import is_bsn
-from source_sim.records import MEDICATION_TYPES, Instance, Record, View
+from source_sim.receiving import check, read_message, receipt, says_taken
+from source_sim.records import Instance, Record, View
+from source_sim.sending import Message, Receive, Send, Wire, deliver
 
 Scope = Message
 Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 _BSN_PREFIX: Final = medicine.NAMING + "bsn|"
 _BODY_CAP: Final = 65536
-_TOO_LARGE: Final = outcome(413, "too-large", "No search is that long.", "too-long")
+_MESSAGE_CAP: Final = 4 * 1024 * 1024
+_TOO_LARGE: Final = outcome(413, "too-large", "Nothing that is asked or sent here is that long.", "too-long")
 _NOT_FOUND: Final = outcome(404, "not-supported", "There is nothing here.", "not-found")
 _NOT_ALLOWED: Final = outcome(405, "not-supported", "That method is not offered here.", "not-supported")
-
-
-class Kind(StrEnum):
-    """Which systems of the country hold data."""
-
-    GP_PRACTICE = "gp-practice"
-    PHARMACY = "pharmacy"
-
-
-_PATIENT: Final = tuple(f"{name}{mark}identifier" for name in ("patient", "subject") for mark in ".:")
-SERVED: Final[Mapping[Kind, Mapping[str, tuple[str, ...]]]] = {
-    Kind.GP_PRACTICE: {"Bundle": ("composition.type",), "Consent": ("scope",)},
-    Kind.PHARMACY: {
-        **dict.fromkeys(MEDICATION_TYPES, ("category", "_include")),
-        "AllergyIntolerance": (),
-        "Flag": (),
-    },
-}
-"""Resource types a kind of system answers for, with their parameters beside the patient's (interface.md 4 and 5)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +58,7 @@ class LogLine:
 
 @dataclass(slots=True)
 class SimulatedSystem:
-    """One system of one custodian.
+    """One system of one organisation.
 
     `endpoint` is its FHIR base as the world knows it; `record` gives a patient's record by BSN; `today` is domain time,
     for the views. `stuck` are the faults that follow one patient, by BSN, and go before all others.
@@ -88,11 +73,13 @@ class SimulatedSystem:
     today: Callable[[], datetime] = field(repr=False)
     stuck: Mapping[str, Fault] = field(default_factory=dict, repr=False)
     faults: Switchboard = field(default_factory=Switchboard)
+    inbox: Inbox = field(default_factory=Inbox, repr=False)
     log: deque[LogLine] = field(default_factory=lambda: deque(maxlen=10_000), repr=False)
 
 
 # --- what is asked ---------------------------------------------------------------------------------------------------
 
+_PATIENT: Final = tuple(f"{name}{mark}identifier" for name in ("patient", "subject") for mark in ".:")
 _Form = list[tuple[str, str]]
 
 
@@ -124,6 +111,7 @@ def _answer(system: SimulatedSystem, resource_type: str, bsn: str, form: _Form, 
     record = system.record(bsn)
     if record is None:
         return Reply(200, records.searchset((), (), system.endpoint))
+    record = folded(record, system.inbox.about(bsn))
     matches, included = _summary(system, record, form, view) if view else _search(record, resource_type, form)
     return Reply(200, records.searchset(matches, included, system.endpoint), len(matches))
 
@@ -192,28 +180,6 @@ def _medicines(record: Record, found: list[Instance]) -> list[Instance]:
     return [record.shared[key] for key in dict.fromkeys(keys) if key in record.shared]
 
 
-def capabilities(system: SimulatedSystem) -> bytes:
-    """The CapabilityStatement: what SERVED says."""
-    statement = {
-        "resourceType": "CapabilityStatement",
-        "status": "active",
-        "date": system.today().date().isoformat(),
-        "kind": "instance",
-        "implementation": {"description": system.name, "url": system.endpoint},
-        "fhirVersion": "4.0.1",
-        "format": ["json"],
-        "rest": [{"mode": "server", "resource": [_capability(*each) for each in SERVED[system.kind].items()]}],
-    }
-    return json.dumps(statement).encode()
-
-
-def _capability(kind: str, parameters: tuple[str, ...]) -> Mapping[str, Any]:
-    patient = {"name": "composition" if kind == "Bundle" else "patient", "type": "reference"}
-    others = [{"name": name, "type": "token"} for name in parameters if name in ("category", "scope")]
-    included = {"searchInclude": [f"{kind}:medication"]} if "_include" in parameters else {}
-    return {"type": kind, "interaction": [{"code": "search-type"}], **included, "searchParam": [patient, *others]}
-
-
 # --- the application -------------------------------------------------------------------------------------------------
 
 
@@ -240,7 +206,7 @@ def app(system: SimulatedSystem) -> Application:
     async def answer(scope: Scope, receive: Receive, send: Send) -> None:
         state = scope.get("state", {})
         headers = dict(scope["headers"])
-        body = await read_body(receive)
+        body = await read_body(receive, _MESSAGE_CAP if scope["path"].endswith(PROCESS_MESSAGE) else _BODY_CAP)
         call = _Call(scope["method"], scope["path"], headers, body or b"", state.get("client_certificate"))
         reply, fault = await _reply(system, call) if body is not None else (_TOO_LARGE, None)
         echoed = tuple((name, headers[name]) for name in (b"aorta-id", b"aorta-version") if name in headers)
@@ -250,14 +216,14 @@ def app(system: SimulatedSystem) -> Application:
     return answer
 
 
-async def read_body(receive: Receive) -> bytes | None:
-    """The request's body; None when it is larger than any search."""
-    body, more = b"", True
-    while more and len(body) <= _BODY_CAP:
+async def read_body(receive: Receive, cap: int = _BODY_CAP) -> bytes | None:
+    """The request's body; None when it is longer than `cap` bytes."""
+    body, more = bytearray(), True
+    while more and len(body) <= cap:
         message = await receive()
         body += message.get("body", b"")
         more = message.get("more_body", False)
-    return body if len(body) <= _BODY_CAP else None
+    return bytes(body) if len(body) <= cap else None
 
 
 async def _reply(system: SimulatedSystem, call: _Call) -> tuple[Reply, Fault | None]:
@@ -268,12 +234,16 @@ async def _reply(system: SimulatedSystem, call: _Call) -> tuple[Reply, Fault | N
             return _metadata(system, call), None
     except Refused as refused:
         return refused.reply, None
+    if path == PROCESS_MESSAGE and TAKEN[system.kind]:
+        return await _processed(system, call)
     searched = re.fullmatch(r"([A-Za-z]+)/_search", path)
     return await _searched(system, call, searched[1]) if searched else (_NOT_FOUND, None)
 
 
 def _metadata(system: SimulatedSystem, call: _Call) -> Reply:
-    return Reply(200, capabilities(system)) if call.method == "GET" else _NOT_ALLOWED
+    if call.method != "GET":
+        return _NOT_ALLOWED
+    return Reply(200, capabilities(system.kind, system.name, system.endpoint, system.today().date()))
 
 
 async def _searched(system: SimulatedSystem, call: _Call, resource_type: str) -> tuple[Reply, Fault | None]:
@@ -293,6 +263,26 @@ async def _searched(system: SimulatedSystem, call: _Call, resource_type: str) ->
     except Refused as refused:
         reply = refused.reply
     system.log.append(_line(system, call, resource_type, voucher, reply, fault))
+    return reply, fault
+
+
+async def _processed(system: SimulatedSystem, call: _Call) -> tuple[Reply, Fault | None]:
+    """Take a message, once, and log it. Only what is answered as taken is taken, however badly that answer travels."""
+    voucher, fault = None, None
+    try:
+        if call.method != "POST":
+            raise Refused(405, "not-supported", "A message is a POST.", "not-supported")
+        voucher = await system.gate.admit_delivery(call.headers.get(b"authorization", b""))
+        message = read_message(call.header(b"content-type"), call.body)
+        check(message, voucher, system.ura, TAKEN[system.kind])
+        fault = system.faults.active(PROCESS_MESSAGE)
+        asked = Asked(system.endpoint, voucher.patient or SOMEBODY_ELSE)
+        reply = spoil(receipt(system.inbox.knows(message)), fault, asked)
+        if says_taken(reply):
+            reply = replace(reply, resources=int(system.inbox.take(message, system.today())))
+    except Refused as refused:
+        reply = refused.reply
+    system.log.append(_line(system, call, PROCESS_MESSAGE, voucher, reply, fault))
     return reply, fault
 
 

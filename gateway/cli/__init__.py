@@ -11,9 +11,25 @@ from typing import NoReturn
 import typer
 from typer import Abort
 
-from gateway.cli import ask, consent, demo, index, join, journal, pki, regime, serve, sources, stage, token
+from gateway.cli import (
+    ask,
+    consent,
+    demo,
+    index,
+    join,
+    journal,
+    operator,
+    outbox,
+    pki,
+    regime,
+    serve,
+    sources,
+    stage,
+    token,
+)
 from gateway.cli.doctor import doctor
 from gateway.cli.place import Misuse
+from gateway.cli.send_return import send_return
 
 program = typer.Typer(
     name="switchpoint", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
@@ -25,12 +41,15 @@ program.command("sources")(sources.sources)
 program.command("stage")(stage.stage)
 program.command("join")(join.join)
 program.command("ask")(ask.ask)
+program.command("send-return")(send_return)
 program.command("token")(token.token)
 program.command("doctor")(doctor)
 program.add_typer(pki.commands, name="pki", help="The throw-away certificate authority of a simulation.")
 program.add_typer(regime.commands, name="regime", help="Which arrangement is in force.")
 program.add_typer(consent.commands, name="consent", help="What a patient said, and taking in what she says now.")
 program.add_typer(index.commands, name="index", help="The reference index, when it lives in Redis.")
+program.add_typer(operator.commands, name="operator", help="Who may log in at the desk: add, password, totp, close.")
+program.add_typer(outbox.commands, name="outbox", help="Messages on their way: list, show, retry, park, stop, start.")
 program.add_typer(journal.commands, name="journal", help="What happened on the exchange.")
 
 

@@ -94,7 +94,12 @@ def _show_addresses(made: Stage, cast: Cast, console: Console) -> None:
     table = Table(show_header=False, title="Try it yourself", title_justify="left")
     table.add_row("exchange (FHIR, mutual TLS)", made.exchange + "/fhir")
     table.add_row("token endpoint", made.settings.token_endpoint)
-    table.add_row("desk (health, clock)", made.desk)
+    table.add_row("console (log in as below)", made.desk)
+    table.add_row("a patient's page", made.logins["patients_at"])
+    for one in made.logins["operators"]:
+        roles = " + ".join(one["roles"])
+        table.add_row(f"{one['name']} ({roles})", f"password {one['password']}  secret {one['totp']}")
+    table.add_row("a code of this moment", "switchpoint operator totp test-operator")
     table.add_row("a requester's certificate", str(made.folder(country.GP_POST)))
     table.add_row("ask", f"switchpoint ask gp-summary --bsn {cast.main} --as gp-post")
     table.add_row("join with your own system", "switchpoint join --help")

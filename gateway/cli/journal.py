@@ -13,6 +13,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from gateway.cli import journal_proof
 from gateway.cli.opened import with_means
 from gateway.cli.place import Misuse, find
 from gateway.flows.means import Means
@@ -23,6 +24,12 @@ from gateway.stores import journal as drawer
 from gateway.stores.journal import Kept
 
 commands = typer.Typer(no_args_is_help=True)
+commands.command("verify")(journal_proof.verify_command)
+commands.command("export")(journal_proof.export)
+commands.command("prove")(journal_proof.prove_command)
+commands.command("seal")(journal_proof.seal_command)
+commands.command("archive")(journal_proof.archive_command)
+commands.command("rotate-key")(journal_proof.rotate_command)
 Running = Annotated[Path | None, typer.Option(help="running.json of the simulation.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object a line.")]
 

@@ -44,7 +44,7 @@ class Place:
 
 def find(running: Path | None) -> Place:
     """The simulation's place. Raises Misuse."""
-    path = running or _nearest()
+    path = running or nearest()
     if path is None:
         raise Misuse("no running simulation found (start one with `make demo`, or name one with --running)")
     if path.is_dir():
@@ -57,7 +57,8 @@ def find(running: Path | None) -> Place:
         raise Misuse(f"{path} is not JSON") from wrong
 
 
-def _nearest() -> Path | None:
+def nearest() -> Path | None:
+    """The nearest running.json from here upward; None when there is none."""
     here = Path.cwd()
     for folder in (here, *here.parents):
         candidate = folder / FOLDER / "running.json"

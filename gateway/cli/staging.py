@@ -22,10 +22,14 @@ from typing import IO, Any
 
 import httpx
 
+from gateway.cli.operator import told
 from gateway.cli.place import Misuse
+from gateway.flows.accounts import add_operator
+from gateway.flows.means import Means
 from gateway.flows.operating import join
 from gateway.rules.identifiers import ApplicationId, Ura, UziNumber
 from gateway.rules.network import Organisation, System
+from gateway.rules.people import Role
 from gateway.settings import Settings
 from source_sim import country, pki
 from source_sim.country import Participant
@@ -46,6 +50,7 @@ class Stage:
     workers: int = 1
     endpoints: dict[str, str] = field(default_factory=dict)
     control: str = ""
+    logins: dict[str, Any] = field(default_factory=dict)
     processes: list[subprocess.Popen[str]] = field(default_factory=list)
 
     @property
@@ -125,7 +130,8 @@ def stage(
 
 def _clear(made: Stage) -> None:
     made.state.mkdir(parents=True, exist_ok=True, mode=0o700)
-    for old in made.state.glob("ledger.sqlite*"):
+    # the checkpoints' key and witness belong to the journal that goes
+    for old in (*made.state.glob("ledger.sqlite*"), *made.state.glob("checkpoint.*")):
         old.unlink()
 
 
@@ -173,7 +179,7 @@ def sources_config(made: Stage) -> dict[str, Any]:
         "issuer": made.exchange,
         "jwks_url": made.exchange + "/.well-known/jwks.json",
         "control_port": 0,
-        "systems": [_source_config(made, one) for one in country.SOURCES],
+        "systems": [_source_config(made, one) for one in (*country.SOURCES, *country.RECEIVERS)],
     }
 
 
@@ -181,7 +187,7 @@ def _source_config(made: Stage, one: Participant) -> dict[str, Any]:
     folder = made.folder(one)
     held = one in (country.GP, country.PHARMACY)
     return {
-        "kind": "gp-practice" if one.organisation_type == "Z3" else "pharmacy",
+        "kind": country.KINDS[one.organisation_type],
         "ura": one.ura,
         "application": one.application,
         "name": one.name,
@@ -208,15 +214,35 @@ def _ready_line(stream: IO[str] | None, log: Path) -> dict[str, Any]:
 
 
 async def register_all(made: Stage) -> None:
-    """Put every participant in the gateway's register. Raises LedgerUnavailable, IndexUnavailable, OSError."""
+    """Put every participant in the gateway's register, and every operator beside it. Raises LedgerUnavailable,
+    IndexUnavailable, OSError."""
     from gateway.app import open_gateway
 
     gateway = await open_gateway(made.settings)
     try:
         for one in country.PARTICIPANTS:
             await join(gateway.means, *participant(one, made.endpoints.get(one.ura)), by="staging")
+        made.logins = await _logins(made, gateway.means)
     finally:
         await gateway.close()
+
+
+OPERATORS: dict[str, frozenset[Role]] = {
+    "test-viewer": frozenset({Role.VIEWER}),
+    "test-operator": frozenset({Role.OPERATOR}),
+    "test-reviewer": frozenset({Role.REVIEWER, Role.OPERATOR}),
+}
+"""Who may log in at the desk of a simulation; some acts want two operators, so two of them are."""
+
+
+async def _logins(made: Stage, means: Means) -> dict[str, Any]:
+    """Accounts with passwords of their own at every staging; patients need none."""
+    added = [await add_operator(means, name, roles, by="staging") for name, roles in OPERATORS.items()]
+    return {
+        "operators": [told(one) for one in added],
+        "operators_at": made.desk + "/login",
+        "patients_at": made.desk + "/digid",
+    }
 
 
 def participant(one: Participant, endpoint: str | None) -> tuple[Organisation, System]:
@@ -244,13 +270,13 @@ def _environment(settings: Settings) -> dict[str, str]:
 
 def write_running(made: Stage) -> None:
     """running.json, and a join.json for every participant."""
-    told = {
+    tells = {
         "exchange": made.exchange,
         "fhir": made.exchange + "/fhir",
         "desk": made.desk,
         "token_endpoint": made.settings.token_endpoint,
         "ca": str(made.certs / "ca.pem"),
-        "logins": {},
+        "logins": made.logins,
         "state": str(made.state),
         "pki": str(made.certs),
         "control": made.control,
@@ -261,7 +287,8 @@ def write_running(made: Stage) -> None:
         endpoint = made.endpoints.get(one.ura)
         write_join(made.folder(one), one, endpoint, exchange=made.exchange, token_endpoint=made.settings.token_endpoint)
     path, fresh = made.state / "running.json", made.state / f"running.{secrets.token_hex(4)}"
-    fresh.write_text(json.dumps(told, indent=2), "utf-8")
+    fresh.touch(0o600)  # it tells passwords
+    fresh.write_text(json.dumps(tells, indent=2), "utf-8")
     fresh.replace(path)
 
 

@@ -10,12 +10,14 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import httpx
 from rich.console import Console
 
+from gateway.cli import story_messages
 from gateway.cli.ask import PERSONAS, system_from
 from gateway.cli.opened import with_means_async
 from gateway.cli.showing import show
@@ -50,6 +52,7 @@ class Unlike(AssertionError):
 
 
 def expect(condition: bool, told: str) -> None:
+    """Raises Unlike."""
     if not condition:
         raise Unlike(told)
 
@@ -102,10 +105,21 @@ class Story:
             ("EMERGENCY_AVAILABLE is switched on: emergency department and ambulance see what they need.", self.acute),
             ("The crisis regime: a patient who never chose is asked first.", self.ask_first),
             ("An unconscious patient cannot be asked: consent is presumed, and flagged.", self.presumed),
+            ("Her GP hears of both.", partial(story_messages.notices, self)),
             ("The stop button: from this second the latent entry is silent, even after a yes on the spot.", self.stop),
             ("She withdraws her consent while a query is running: the answer is dropped.", self.withdrawal),
+            (
+                "Sunday. The post reports back while the practice's system is down.",
+                partial(story_messages.report_back, self),
+            ),
+            (
+                "Who never chose is reported on, too; who objects to just that is not.",
+                partial(story_messages.without_choice, self),
+            ),
             ("The journal tells all of it.", self.told),
         ]
+
+    expect = staticmethod(expect)
 
     # --- what people do ----------------------------------------------------------------------------------------------
 
@@ -156,6 +170,7 @@ class Story:
         self.say(f"Before her yes: 403 {early.code}. {early.sentence}")
         await self.enter(country.GP, bsn, "gp-summary", "treatment-limits")
         await self.enter(country.PHARMACY, bsn, "medication", "allergies")
+        await story_messages.enrol(self)
         self.say("After it: practice and pharmacy are registered. The switchpoint knows where, not what.")
 
     async def after_hours(self) -> None:

@@ -27,7 +27,7 @@ class Who(StrEnum):
     SYSTEM = "system-token"
     REQUESTER = "requester-token"
     TOKEN = "token"
-    """Either kind: the search parameters tell whether a custodian or a requester speaks."""
+    """Either kind: the search parameters tell whether a custodian or a requester speaks, or it does not matter."""
 
 
 class Act(StrEnum):
@@ -150,6 +150,9 @@ REGISTRY: tuple[Interaction, ...] = (
     *(_search(kind, Who.REQUESTER, (PATIENT, CATEGORY, INCLUDE), Category.MEDICATION) for kind in _MEDICATION),
     *(_search(kind, Who.REQUESTER, (PATIENT,), Category.ALLERGIES) for kind in _ALLERGIES),
     _search("AuditEvent", Who.SYSTEM, (PATIENT, DATE, COUNT)),
+    Interaction("page-AuditEvent", "GET", "AuditEvent/_page/{id}", Who.SYSTEM, Act.SEARCH, "AuditEvent"),
+    Interaction("process-message", "POST", "$process-message", Who.TOKEN, Act.OPERATION),
+    _on("Task", Act.READ, "GET", Who.TOKEN),
     Interaction("explain", "POST", "$explain", Who.REQUESTER, Act.OPERATION, simulation_only=True),
     *(interaction for kind in ("Organization", "Endpoint", *DEFINITIONS) for interaction in _open(kind)),
 )

@@ -10,6 +10,7 @@ from enum import StrEnum
 from gateway.rules.access import SENTENCES as BAR_SENTENCES
 from gateway.rules.access import Bar
 from gateway.rules.exchange import Category, Failing
+from gateway.rules.message import Reason, State
 
 SWITCHPOINT = "https://switchpoint.example/fhir/"
 CODE_SYSTEM = SWITCHPOINT + "CodeSystem/"
@@ -21,6 +22,7 @@ FLAG = CODE_SYSTEM + "flag"
 REQUESTER_GROUP = CODE_SYSTEM + "requester-group"
 REGISTRATION = CODE_SYSTEM + "registration"
 MESSAGE_EVENT = CODE_SYSTEM + "message-event"
+MESSAGE_STATE = CODE_SYSTEM + "message-state"
 JOURNAL_EVENT = CODE_SYSTEM + "journal-event"
 SOURCE_EXTENSION = STRUCTURE + "source"
 CONSENT_METHOD = STRUCTURE + "consent-method"
@@ -72,6 +74,10 @@ class Problem(StrEnum):
     REQUIRED = "required"
     NOT_SUPPORTED = "not-supported"
     NOT_ACCEPTABLE = "not-acceptable"
+    DESTINATION_NOT_ALLOWED = "destination-not-allowed"
+    UNKNOWN_RECIPIENT = "unknown-recipient"
+    REFERENCE_OUTSIDE = "reference-outside"
+    MESSAGE_ID_TAKEN = "message-id-taken"
     NOT_FOUND = "not-found"
     METHOD_NOT_ALLOWED = "method-not-allowed"
     UNSUPPORTED_MEDIA_TYPE = "unsupported-media-type"
@@ -124,6 +130,10 @@ ISSUE_TYPES: dict[str, str] = {
     Problem.REQUIRED: "required",
     Problem.NOT_SUPPORTED: "not-supported",
     Problem.NOT_ACCEPTABLE: "not-supported",
+    Problem.DESTINATION_NOT_ALLOWED: "business-rule",
+    Problem.UNKNOWN_RECIPIENT: "value",
+    Problem.REFERENCE_OUTSIDE: "value",
+    Problem.MESSAGE_ID_TAKEN: "duplicate",
     Problem.NOT_FOUND: "not-found",
     Problem.METHOD_NOT_ALLOWED: "not-supported",
     Problem.UNSUPPORTED_MEDIA_TYPE: "not-supported",
@@ -140,6 +150,15 @@ ISSUE_TYPES: dict[str, str] = {
     Problem.REVOCATION_UNKNOWN: "transient",
     Problem.INTERNAL: "exception",
     Problem.ENDED: "informational",
+    Reason.NO_GP_OF_RECORD: "incomplete",
+    Reason.NO_ENDPOINT: "incomplete",
+    Reason.PARKED_BY_OPERATOR: "informational",
+    Reason.EXPIRED: "expired",
+    Reason.REJECTED: "processing",
+    Reason.UNREADABLE: "exception",
+    Reason.NEVER_MARKED: "exception",
+    Reason.REPLY_LOST: "incomplete",
+    State.UNKNOWN: "incomplete",
 }
 """Machine code to `OperationOutcome.issue.code` (R4 issue-type): one complete table, proved complete by a test."""
 
@@ -167,6 +186,10 @@ PROBLEM_SENTENCES: dict[Problem, str] = {
     Problem.REQUIRED: "Something required is missing.",
     Problem.NOT_SUPPORTED: "This is not supported here.",
     Problem.NOT_ACCEPTABLE: "Only FHIR JSON is spoken here.",
+    Problem.DESTINATION_NOT_ALLOWED: "A return message names no destination: it goes to the patient's GP of record.",
+    Problem.UNKNOWN_RECIPIENT: "The recipient named is not on the network.",
+    Problem.REFERENCE_OUTSIDE: "A reference leads to something that is not in the message.",
+    Problem.MESSAGE_ID_TAKEN: "Another message was sent before under this MessageHeader id.",
     Problem.NOT_FOUND: "There is nothing here.",
     Problem.METHOD_NOT_ALLOWED: "This method is not offered here.",
     Problem.UNSUPPORTED_MEDIA_TYPE: "This media type is not taken here.",
@@ -185,9 +208,23 @@ PROBLEM_SENTENCES: dict[Problem, str] = {
     Problem.ENDED: "The entry has ended.",
 }
 
+MESSAGE_SENTENCES: dict[str, str] = {
+    Reason.NO_GP_OF_RECORD: "No GP of record is known for the patient; the message is kept until there is one.",
+    Reason.NO_ENDPOINT: "The recipient has no system that takes messages; the message is kept until it has.",
+    Reason.PARKED_BY_OPERATOR: "The operator holds the message back for now.",
+    Reason.EXPIRED: "The recipient's system could not be reached in time; the message was not delivered.",
+    Reason.REJECTED: "The recipient's system read the message and will not take it.",
+    Reason.UNREADABLE: "The exchange can no longer open the sealed message; it was not delivered.",
+    Reason.NEVER_MARKED: "Delivering the message was broken off again and again; the recipient may have it.",
+    Reason.REPLY_LOST: "The recipient's system was sent the message and its reply was lost; it may have it.",
+    State.UNKNOWN: "The message was sent and no reply came back: the recipient may or may not have it.",
+}
+"""Why a message waits for people or has ended other than delivered, beside the bars."""
+
 OUTCOME_SENTENCES: dict[str, str] = {
     **{str(bar): sentence for bar, sentence in BAR_SENTENCES.items()},
     **{str(failing): FAILING_SENTENCES[failing] for failing in Failing if failing is not Failing.NO_CONSENT},
     **{str(problem): PROBLEM_SENTENCES[problem] for problem in Problem},
+    **{str(word): sentence for word, sentence in MESSAGE_SENTENCES.items()},
 }
 """Every code of `CodeSystem/outcome` with the sentence people read. `no-consent` is the bar's, for both."""

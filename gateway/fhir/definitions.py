@@ -17,6 +17,7 @@ from gateway.fhir.writing import encode
 from gateway.rules.choice import ConsentState
 from gateway.rules.exchange import Category, Completeness, Flag, Group
 from gateway.rules.journal import Event
+from gateway.rules.message import ACTION_OF, MessageEvent, State
 
 Json = dict[str, Any]
 
@@ -35,6 +36,14 @@ _CATEGORIES = {
     Category.RETURN_MESSAGE: "Reports back to the GP of record; only a consent can name it",
 }
 
+_MESSAGE_EVENTS = {
+    MessageEvent.RETURN_MESSAGE: "Report of a contact to the patient's GP of record",
+    MessageEvent.REFERRAL: "Referral to a named hospital or GP post",
+    MessageEvent.DISCLOSURE_NOTICE: "A summary was fetched on verbal or presumed consent; sent by the exchange",
+    MessageEvent.ENROLMENT_CHANGED: "The patient has another GP of record; sent by the exchange to the former one",
+    MessageEvent.UNDELIVERABLE: "A message could not be delivered, or perhaps not; sent by the exchange to its sender",
+}
+
 CODE_SYSTEMS: Mapping[str, tuple[str, Mapping[str, str]]] = MappingProxyType(
     {
         "data-category": ("Data categories", {str(category): title for category, title in _CATEGORIES.items()}),
@@ -46,10 +55,8 @@ CODE_SYSTEMS: Mapping[str, tuple[str, Mapping[str, str]]] = MappingProxyType(
             "Ways of registering an index entry",
             {"latent": "Registered without a choice of the patient"},
         ),
-        "message-event": (
-            "Message events",
-            _named(("return-message", "referral", "disclosure-notice", "enrolment-changed")),
-        ),
+        "message-event": ("Message events", {str(event): title for event, title in _MESSAGE_EVENTS.items()}),
+        "message-state": ("Where a message stands", _named(State)),
         "journal-event": ("Journal events", _named(Event)),
     }
 )
@@ -188,6 +195,7 @@ def capability(
         "fhirVersion": "4.0.1",
         "format": ["application/fhir+json", "json"],
         "rest": [{name: value for name, value in rest.items() if value != []}],
+        **({"messaging": [_messaging(url)]} if any(one.name == "process-message" for one in offered) else {}),
     }
     return encode(shown)
 
@@ -216,9 +224,27 @@ def _parameter(parameter: Parameter) -> Json:
     return {"name": parameter.name, "type": parameter.kind, "documentation": required + also, **definition}
 
 
+_STANDARD_OPERATIONS: Mapping[str, str] = MappingProxyType(
+    {"$process-message": "http://hl7.org/fhir/OperationDefinition/MessageHeader-process-message"}
+)
+"""Operations that FHIR R4 defines itself."""
+
+
 def _operation(interaction: Interaction) -> Json:
     name = interaction.template.removeprefix("$")
-    return {"name": name, "definition": f"{codes.SWITCHPOINT}OperationDefinition/{name}"}
+    ours = f"{codes.SWITCHPOINT}OperationDefinition/{name}"
+    return {"name": name, "definition": _STANDARD_OPERATIONS.get(interaction.template, ours)}
+
+
+def _messaging(url: str) -> Json:
+    taken = " and ".join(f"`{event}`" for event in ACTION_OF)
+    transport = {"system": "http://terminology.hl7.org/CodeSystem/message-transport", "code": "http"}
+    return {
+        "endpoint": [{"protocol": transport, "address": f"{url.rstrip('/')}/$process-message"}],
+        "documentation": f"Takes message Bundles of the events {taken} of {codes.MESSAGE_EVENT}. Accepted (202) means"
+        " kept until it is delivered, or has failed and its sender is told; the Task in Location says how it stands."
+        " A message is known by its sender and MessageHeader.id: sent again, it is the same one.",
+    }
 
 
 PUBLISHED: Mapping[str, Mapping[str, bytes]] = MappingProxyType(

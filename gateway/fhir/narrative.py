@@ -18,6 +18,8 @@ abbr align alt border cellpadding cellspacing char charoff class colspan dir hea
 rowspan rules scope span src style summary title valign width xml:lang xml:space xmlns
 """
 _ATTRIBUTES = frozenset(_ATTRIBUTE_NAMES.split())
+_XHTML = '<div xmlns="http://www.w3.org/1999/xhtml">'
+_BARE_TAG = re.compile(r"<(/?)([a-z][a-z0-9]{0,9})( ?/)?>")
 _LINK = re.compile(r"(https?://|mailto:|tel:|#)\S*", re.IGNORECASE)
 _STYLE_ATTACK = re.compile(r"url\s*\(|expression|@import|\\|javascript|behaviou?r", re.IGNORECASE)
 
@@ -61,10 +63,26 @@ def _is_formatting(name: str, value: str) -> bool:
     return name in _ATTRIBUTES
 
 
+def _is_bare(div: str) -> bool:
+    """Whether every tag is a well-nested one of formatting without attributes, as in most narratives: seen at a tenth
+    of the price of reading it."""
+    div = "<div>" + div.removeprefix(_XHTML) if div.startswith(_XHTML) else div
+    tags = _BARE_TAG.findall(div)
+    open: list[str] = []
+    for closing, name, empty in tags:
+        if name not in _TAGS or (closing and (empty or not open or open.pop() != name)):
+            return False
+        if not closing and not empty:
+            open.append(name)
+    return not open and len(tags) == div.count("<")
+
+
 def is_harmless(div: str) -> bool:
     """Whether `div` is one well-nested xhtml `<div>` that holds formatting only."""
     if not div.strip().startswith("<div") or not div.strip().endswith(">"):
         return False
+    if _is_bare(div):
+        return True
     reader = _Reader()
     reader.feed(div)
     reader.close()

@@ -10,11 +10,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
 
+from gateway.flows import enrolment
 from gateway.flows.deciding import ATTEMPTS, Unsettled
 from gateway.flows.means import Call, Means, Moved, check_unmoved, who
 from gateway.rules import consent, regimes
 from gateway.rules.access import Bar, registration_bar
-from gateway.rules.exchange import AortaId, PatientKey, Pointer, Requester
+from gateway.rules.exchange import AortaId, Category, PatientKey, Pointer, Requester
 from gateway.rules.identifiers import ApplicationId, Ura
 from gateway.rules.journal import Event, Json, Line
 from gateway.rules.network import Network, Registration
@@ -105,16 +106,20 @@ async def _put(
         date=wanted.date,
     )
     before = await means.index.get(patient, wanted.system, wanted.category)
+    act = enrolment.Act(means, network, requester, pointer, call.aorta, means.live.domain(network))
+    enrols = wanted.category is Category.ENROLMENT
+    letter = await enrolment.former_told(act, wanted.patient) if enrols else None
     created = await means.index.put(pointer)
     line = _line(means, call.aorta, network, requester, Event.ENTRY_REGISTERED, pointer, {"created": created})
 
-    def unit(tx: Transaction) -> None:
+    def unit(tx: Transaction) -> enrolment.Alert | None:
         check_unmoved(tx, network, patient, version)
         consents.bump(tx, patient)
         journal.append(tx, line)
+        return enrolment.enrol(act, letter, tx) if enrols else None
 
     try:
-        await means.ledger.commit(unit)
+        enrolment.warn(await means.ledger.commit(unit))
     except BaseException:
         await _undo(means, pointer, before)
         raise
@@ -123,7 +128,7 @@ async def _put(
 
 async def _undo(means: Means, pointer: Pointer, before: Pointer | None) -> None:
     if before is None:
-        await means.index.remove(pointer.patient, pointer.custodian, pointer.system, pointer.category)
+        await _remove(means, pointer)
     else:
         await means.index.put(before)
 
@@ -195,17 +200,29 @@ async def end_entry(means: Means, call: Call, id: str) -> Pointer | Wrong:
     pointer = await read_entry(means, call, id)
     if isinstance(pointer, Wrong):
         return pointer
-    await means.index.remove(pointer.patient, pointer.custodian, pointer.system, pointer.category)
+    enrols = pointer.category is Category.ENROLMENT
+    if not enrols:
+        await _remove(means, pointer)
     network = await means.live.network()
     requester = call.party(network)
     line = _line(means, call.aorta, network, requester, Event.ENTRY_ENDED, pointer, {"why": "by the custodian"})
+    act = enrolment.Act(means, network, requester, pointer, call.aorta, means.live.domain(network))
 
     def unit(tx: Transaction) -> None:
         consents.bump(tx, pointer.patient)
         journal.append(tx, line)
+        if enrols:
+            enrolment.end(act, tx)
 
     await means.ledger.commit(unit)
+    if enrols:
+        # the ledger is the truth of enrolments: were the entry gone first, a failing ledger could not be asked again
+        await _remove(means, pointer)
     return pointer
+
+
+async def _remove(means: Means, pointer: Pointer) -> None:
+    await means.index.remove(pointer.patient, pointer.custodian, pointer.system, pointer.category)
 
 
 async def own_entries(means: Means, call: Call, system: ApplicationId) -> Sequence[Pointer] | Wrong:

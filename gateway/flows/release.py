@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 
+from gateway.flows import notices
 from gateway.flows.deciding import (
     ATTEMPTS,
     Judged,
@@ -28,12 +29,14 @@ from gateway.flows.deciding import (
     write,
 )
 from gateway.flows.means import Means, Moved, note_index_unavailable, who
-from gateway.rules.access import Bar
-from gateway.rules.exchange import Answer, Completeness, Failing, Failure
+from gateway.rules.access import Bar, Basis
+from gateway.rules.exchange import Answer, Category, Completeness, Failing, Failure
 from gateway.rules.journal import Event, Json
 from gateway.rules.routing import Combined, Leg, combine
 from gateway.stores.index import IndexUnavailable
 from gateway.stores.ledger import Transaction
+
+_TOLD_TO_THE_GP = frozenset({Basis.VERBAL, Basis.PRESUMED})
 
 NOTHING = Combined((), Completeness.COMPLETE, (), None)
 """The neutral answer: what objected, undecided, withdrawn and unknown have in common."""
@@ -49,7 +52,8 @@ async def release(means: Means, scene: Scene, legs: Sequence[Leg], started: floa
         combined, dropped = _what_may_leave(scene, again, legs)
         elapsed = (asyncio.get_running_loop().time() - started) * 1000
         try:
-            unit = partial(_write_release, means, scene, again, legs, combined, dropped, elapsed)
+            told = _notices(means, scene, again, combined)
+            unit = partial(_write_release, means, scene, again, legs, combined, dropped, told, elapsed)
             await means.ledger.commit(unit)
         except Moved:
             means.live.forget()
@@ -81,6 +85,7 @@ def _write_release(
     legs: Sequence[Leg],
     combined: Combined,
     dropped: Sequence[Leg],
+    told: Sequence[notices.Draft],
     elapsed: float,
     tx: Transaction,
 ) -> None:
@@ -91,12 +96,36 @@ def _write_release(
         fields = {**query_fields(scene, again.at), "regimes": regimes, "reason": again.admission.bar}
         write(means, tx, scene, again, Event.QUERY_REFUSED, fields)
         return
-    for leg in combined.legs:
-        if leg.discloses and combined.wholly_failed is None:
-            _write_disclosure(means, tx, scene, again, leg)
+    for leg in _disclosing(combined):
+        _write_disclosure(means, tx, scene, again, leg)
+    for draft in told:
+        notices.write(means, tx, scene.network, draft)
     fields = answered_fields(scene, combined, dropped, elapsed)
     event = Event.QUERY_ANSWERED if combined.wholly_failed is None else Event.QUERY_FAILED
     write(means, tx, scene, again, event, {**fields, "legs": [_leg_field(leg) for leg in legs]})
+
+
+def _disclosing(combined: Combined) -> list[Leg]:
+    return [leg for leg in combined.legs if leg.discloses and combined.wholly_failed is None]
+
+
+def _notices(means: Means, scene: Scene, again: Judged, combined: Combined) -> list[notices.Draft]:
+    """One notice to the GP of record for every summary disclosed without a consent recorded beforehand."""
+    if again.admission.bar is Bar.UNKNOWN_PARTY:
+        return []
+    return [
+        notices.disclosure_notice(
+            means,
+            scene.bsn,
+            scene.patient,
+            scene.requester,
+            leg.permit,
+            at=again.at,
+            aorta=scene.call.aorta,
+        )
+        for leg in _disclosing(combined)
+        if leg.permit.pointer.category is Category.GP_SUMMARY and leg.permit.basis in _TOLD_TO_THE_GP
+    ]
 
 
 def _still_permitted(scene: Scene, again: Judged, leg: Leg) -> bool:

@@ -52,6 +52,16 @@ class Certificate:
         return int(self.serial, 16)
 
 
+_UNREADABLE = (
+    ValueError,
+    UnsupportedAlgorithm,
+    x509.InvalidVersion,
+    x509.ExtensionNotFound,
+    x509.DuplicateExtension,
+)
+"""All that reading odd bytes as a certificate may raise; the last three are no ValueErrors."""
+
+
 @lru_cache(maxsize=4096)
 def read_certificate(der: bytes) -> Certificate:
     """Read a DER certificate. Raises NotUzi."""
@@ -59,7 +69,7 @@ def read_certificate(der: bytes) -> Certificate:
         parsed = x509.load_der_x509_certificate(der)
         extension = parsed.extensions.get_extension_for_class(x509.SubjectAlternativeName)
         public_key = parsed.public_key()
-    except (ValueError, UnsupportedAlgorithm, x509.ExtensionNotFound, x509.DuplicateExtension) as wrong:
+    except _UNREADABLE as wrong:
         raise NotUzi("the certificate cannot be read or has no subjectAltName") from wrong
     ura, uzi = _uzi_identity(extension.value)
     return Certificate(

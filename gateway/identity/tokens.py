@@ -21,14 +21,18 @@ from joserfc.jwk import ECKey
 
 from gateway.identity.certificate import Certificate
 from gateway.identity.claims import Claims, read_claims
-from gateway.rules.exchange import Query, Requester, Situation
-from gateway.rules.identifiers import ApplicationId
+from gateway.rules.exchange import Professional, Query, Requester, Responsible, Situation
+from gateway.rules.identifiers import ApplicationId, Bsn
+from gateway.rules.message import Sender
+from gateway.rules.table import Row
 
 _CARRIED = (
     "organisation", "sub", "name", "role", "responsible", "department", "patient",
     "purpose", "contact", "cover", "capacity", "verbal_consent",
 )  # fmt: skip
 
+NOTICE = "notice"
+"""The `rule` of a message of the exchange itself, which needs no row."""
 
 _SHA256 = ec.ECDSA(hashes.SHA256())
 
@@ -142,14 +146,42 @@ class SigningKey:
             "patient": query.patient.digits, "requester": requester.ura.digits,
             "purpose": situation.purpose.value, "rule": rule,
         }  # fmt: skip
-        if requester.actor:
-            claims["actor"] = _person(requester.actor.uzi, requester.actor.name, requester.actor.role)
-        if requester.responsible:
-            them = requester.responsible
-            claims["responsible"] = _person(them.uzi, them.name, them.role)
+        claims |= _persons(requester.actor, requester.responsible)
         if view:
             claims["view"] = view
         return self._sign(claims)
+
+    def delivery_voucher(
+        self,
+        sender: Sender | None,
+        patient: Bsn | None,
+        *,
+        audience: ApplicationId,
+        row: Row | None,
+        issuer: str,
+        request_id: str,
+        wall: datetime,
+        seconds: int = 60,
+    ) -> str:
+        """What a recipient gets with a message: who sends, under which row, about which patient (interface.md section
+        5). Without a sender it is the exchange's own message, under no row: `rule` is then `notice`."""
+        now = int(wall.timestamp())
+        claims: dict[str, Any] = {
+            "iss": issuer, "aud": audience.digits, "iat": now, "exp": now + seconds, "jti": request_id,
+            "rule": row.id if row else NOTICE,
+        }  # fmt: skip
+        if patient:
+            claims["patient"] = patient.digits
+        if sender:
+            claims |= {"requester": sender.ura.digits, "purpose": sender.situation.purpose.value}
+            claims |= _persons(sender.actor, sender.responsible)
+        return self._sign(claims)
+
+
+def _persons(actor: Professional | None, responsible: Responsible | None) -> dict[str, Any]:
+    """The claims that name who acted, and under whose mandate."""
+    named = (("actor", actor), ("responsible", responsible))
+    return {claim: _person(one.uzi, one.name, one.role) for claim, one in named if one}
 
 
 def _person(uzi: str, name: str, role: str) -> dict[str, str]:

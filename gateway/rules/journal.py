@@ -64,6 +64,15 @@ class Event(StrEnum):
     DELIVERY_SWITCHED = "delivery-switched"
     GP_OF_RECORD_CHANGED = "gp-of-record-changed"
     ALERT_RAISED = "alert-raised"
+    OPERATOR_LOGGED_IN = "operator-logged-in"
+    OPERATOR_LOGIN_REFUSED = "operator-login-refused"
+    OPERATOR_LOGGED_OUT = "operator-logged-out"
+    OPERATOR_ACT_REFUSED = "operator-act-refused"
+    OPERATOR_ACCOUNT_CHANGED = "operator-account-changed"
+    OPERATOR_LOOKED = "operator-looked"
+    PATIENT_LOGGED_IN = "patient-logged-in"
+    PATIENT_LOGIN_REFUSED = "patient-login-refused"
+    PATIENT_LOGGED_OUT = "patient-logged-out"
 
 
 _A = Audience
@@ -218,6 +227,32 @@ FIELDS: dict[Event, dict[str, Audience]] = {
         "count": _A.OPERATOR,
         "advice": _A.OPERATOR,
     },
+    Event.OPERATOR_LOGGED_IN: {"by": _A.OPERATOR, "roles": _A.OPERATOR, "remote": _A.OPERATOR},
+    # `by` is empty when there is no such account: what was typed there may be anything
+    Event.OPERATOR_LOGIN_REFUSED: {"by": _A.OPERATOR, "why": _A.OPERATOR, "remote": _A.OPERATOR},
+    Event.OPERATOR_LOGGED_OUT: {"by": _A.OPERATOR, "remote": _A.OPERATOR},
+    Event.OPERATOR_ACT_REFUSED: {
+        "by": _A.OPERATOR,
+        "act": _A.OPERATOR,
+        "why": _A.OPERATOR,
+        "remote": _A.OPERATOR,
+    },
+    Event.OPERATOR_ACCOUNT_CHANGED: {
+        "account": _A.OPERATOR,
+        "roles": _A.OPERATOR,
+        "why": _A.OPERATOR,
+        "by": _A.OPERATOR,
+    },
+    # an operator looked at what the journal has on one patient: she sees that, too
+    Event.OPERATOR_LOOKED: {
+        "by": _A.OPERATOR | _A.PATIENT,
+        "looked_at": _A.OPERATOR | _A.PATIENT,
+        "shown": _A.OPERATOR,
+    },
+    # here `by` is a party: the patient, or in which quality somebody acted for her
+    Event.PATIENT_LOGGED_IN: {"by": _A.OPERATOR | _A.PATIENT, "method": _A.OPERATOR | _A.PATIENT},
+    Event.PATIENT_LOGIN_REFUSED: {"by": _A.OPERATOR | _A.PATIENT, "why": _A.OPERATOR | _A.PATIENT},
+    Event.PATIENT_LOGGED_OUT: {"by": _A.OPERATOR | _A.PATIENT},
 }
 
 

@@ -1,6 +1,7 @@
 """What did that source say? The one outbound door: a permit and a question in, an answer or a classified failure out.
 
-Nothing else in the gateway asks a source. The door holds to the deadline, the caps and the register's endpoint, and
+And the same for a message: leave to deliver and a sealed letter's content in, how it was taken out. Nothing else in the
+gateway calls a system. The door holds to the deadline, the caps and the register's endpoint, and
 knows nothing of who asked, of consent, or of what other sources say. Source: interface.md sections 5 and 7.
 """
 
@@ -16,6 +17,9 @@ from typing import Protocol
 from gateway.rules.access import Permit
 from gateway.rules.exchange import Address, Answer, AortaId, Failing, Failure, Query
 from gateway.rules.identifiers import Bsn
+from gateway.rules.message import Reply, Taking
+from gateway.rules.sending import Leave
+from gateway.sources import delivering
 from gateway.sources.asking import judge, target, write
 from gateway.sources.bounds import Fault, Limits
 from gateway.sources.breaker import Outcome, State
@@ -88,6 +92,22 @@ class Sources:
             return Failure(Failing.UNREACHABLE, "registered address is not usable")
         return await self._guarded(endpoint, query, write(endpoint.to, query, token, aorta), aorta, deadline)
 
+    async def deliver(self, leave: Leave, body: bytes, *, token: str, aorta: AortaId, deadline: float) -> Reply:
+        """Deliver one message to the address leave was given for, by `deadline` (loop time, seconds). `aorta` is this
+        message's own; `token` the voucher. The message is written once at most. It keeps clear of the breaker:
+        deliveries have their own lanes, and neither holds the other up.
+
+        Raises TypeError without leave.
+        """
+        if not isinstance(leave, Leave):
+            raise TypeError("a message is delivered with leave, or not at all")
+        try:
+            endpoint = self._endpoint(leave.address)
+        except ValueError:
+            return Reply(Taking.UNREACHABLE, "registered address is not usable")
+        request = delivering.write(endpoint.to, body, token, aorta)
+        return await _delivered(endpoint, request, aorta, deadline)
+
     def health(self) -> list[Health]:
         """Every endpoint asked so far."""
         return [Health(e.address, e.breaker.state, e.last_good, dict(e.counts)) for e in self._endpoints.values()]
@@ -154,6 +174,27 @@ def _require_permit(permit: Permit, query: Query, address: Address) -> None:
         raise ValueError("the permit is for another source")
     if query.category is not pointer.category:
         raise ValueError("the permit is for another category")
+
+
+async def _delivered(endpoint: Endpoint, request: bytes, aorta: AortaId, deadline: float) -> Reply:
+    """One attempt. Until the request is being written the recipient has certainly not got it; after, it may have."""
+    if asyncio.get_running_loop().time() >= deadline:
+        return Reply(Taking.UNREACHABLE, "no time left to deliver")
+    writing = False
+    try:
+        async with asyncio.timeout_at(deadline), endpoint.line() as wire:
+            writing = True
+            response = await wire.exchange(request)
+    except TimeoutError:
+        reply = Reply(Taking.REPLY_LOST if writing else Taking.UNREACHABLE, "no whole answer in time")
+    except Fault as fault:
+        unread = fault.unread or not writing
+        reply = Reply(Taking.UNREACHABLE if unread else Taking.REPLY_LOST, fault.failure.detail)
+    else:
+        return delivering.judge(response, aorta)
+    if reply.taking is Taking.UNREACHABLE:
+        endpoint.forget_address()
+    return reply
 
 
 def _counted(endpoint: Endpoint, result: Answer | Failure) -> Answer | Failure:

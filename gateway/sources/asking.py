@@ -46,13 +46,13 @@ def write(to: Target, query: Query, token: str, aorta: AortaId) -> bytes:
     """The whole request. Raises ValueError for a word that could break out of its header."""
     if not (_plain(query.resource_type) and query.resource_type.isalpha()):
         raise ValueError("not a resource type")
-    version = f"AORTA-Version: {_word(aorta.version)}\r\n" if aorta.version else ""
+    version = f"AORTA-Version: {header_word(aorta.version)}\r\n" if aorta.version else ""
     form = _form(query.patient_parameter, query.parameters).replace(_PATIENT, query.patient.digits, 1)
     return (
         f"POST {to.path}/{query.resource_type}/_search HTTP/1.1\r\n"
         f"Host: {to.authority}\r\n"
-        f"Authorization: Bearer {_word(token)}\r\n"
-        f"AORTA-ID: initialRequestID={_word(aorta.initial)}; requestID={_word(aorta.request)}\r\n"
+        f"Authorization: Bearer {header_word(token)}\r\n"
+        f"AORTA-ID: initialRequestID={header_word(aorta.initial)}; requestID={header_word(aorta.request)}\r\n"
         f"{version}"
         "Accept: application/fhir+json\r\n"
         "Accept-Encoding: gzip\r\n"
@@ -87,12 +87,12 @@ def _readable(response: Response, aorta: AortaId) -> bytes | Failure:
     kind = response.headers.get(b"content-type", b"").decode("latin-1")
     if kind.partition(";")[0].strip().lower() not in _FHIR_JSON:
         return Failure(Failing.MALFORMED, "not FHIR JSON", breaker=True)
-    if not _same_chain(response.headers.get(b"aorta-id", b"").decode("latin-1"), aorta):
+    if not same_chain(response.headers.get(b"aorta-id", b"").decode("latin-1"), aorta):
         return Failure(Failing.MALFORMED, "answers another request", breaker=True)
     return response.body
 
 
-def _same_chain(said: str, aorta: AortaId) -> bool:
+def same_chain(said: str, aorta: AortaId) -> bool:
     """A source need not say the chain's id, but if it does and means another chain, the answer is somebody else's."""
     for part in said.split(";"):
         name, _, value = part.partition("=")
@@ -131,7 +131,8 @@ def _plain(text: str) -> bool:
     return text.isascii() and text.isprintable() and " " not in text
 
 
-def _word(text: str) -> str:
+def header_word(text: str) -> str:
+    """A word fit for a header. Raises ValueError for one that could break out of it."""
     if not text or not _plain(text):
         raise ValueError("not a header word")
     return text

@@ -35,16 +35,17 @@ class Limits:
 
 
 class Fault(Exception):
-    """A call broke. Carries the Failure it becomes; `untouched`: the peer closed before a single byte of an answer."""
+    """A call broke. Carries the Failure it becomes; `untouched`: the peer closed before a single byte of an answer;
+    `unread`: it has certainly read nothing of the request."""
 
-    def __init__(self, failing: Failing, detail: str, *, untouched: bool = False) -> None:
+    def __init__(self, failing: Failing, detail: str, *, untouched: bool = False, unread: bool = False) -> None:
         super().__init__(detail)
         self.failure = Failure(failing, detail, breaker=True)
-        self.untouched = untouched
+        self.untouched, self.unread = untouched, unread
 
 
-def unreachable(detail: str, *, untouched: bool = False) -> Fault:
-    return Fault(Failing.UNREACHABLE, detail, untouched=untouched)
+def unreachable(detail: str, *, untouched: bool = False, unread: bool = False) -> Fault:
+    return Fault(Failing.UNREACHABLE, detail, untouched=untouched, unread=unread)
 
 
 def malformed(detail: str) -> Fault:

@@ -9,7 +9,8 @@ import asyncio
 import socket
 import ssl
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
 
 from gateway.rules.exchange import Address
 from gateway.sources.asking import Target
@@ -71,6 +72,16 @@ class Endpoint:
                         raise
             return await self._over(await self._open(), request)
 
+    @asynccontextmanager
+    async def line(self) -> AsyncIterator[Wire]:
+        """A connection on which nothing has been sent yet, for the one exchange the caller begins at once and must not
+        repeat. It is kept afterwards if the exchange went well. Raises Fault while none of the request is written."""
+        async with self._places:
+            wire = self._take_quiet() or await self._open()
+            self._check_owner(wire)
+            yield wire
+            self._give_back(wire)
+
     def learn(self, ticket: int, outcome: Outcome) -> None:
         """A call with this breaker ticket ended so."""
         now = self._loop.time()
@@ -78,7 +89,11 @@ class Endpoint:
         if outcome is Outcome.GOOD:
             self.last_good = now
         if self.breaker.state is State.OPEN:
-            self._pinned = ()  # the probe resolves the host anew, so that a source that moved heals
+            self.forget_address()  # the probe finds a source that moved
+
+    def forget_address(self) -> None:
+        """Resolve the host anew for the next connection, so that a system that moved is found."""
+        self._pinned = ()
 
     def close(self) -> None:
         """Close what is kept; a call under way ends by its own deadline."""
@@ -88,13 +103,16 @@ class Endpoint:
             self._idle.pop().abort()
 
     async def _over(self, wire: Wire, request: bytes) -> Response:
-        # Asked on every call, not once per connection: a certificate revoked since then must not stay good.
-        if self._organisation(wire.certificate) != self.address.ura.digits:
-            wire.abort()
-            raise unreachable("certificate of another organisation")
+        self._check_owner(wire)
         response = await wire.exchange(request)
         self._give_back(wire)
         return response
+
+    def _check_owner(self, wire: Wire) -> None:
+        """Asked on every call, not once per connection: a certificate revoked since then must not stay good."""
+        if self._organisation(wire.certificate) != self.address.ura.digits:
+            wire.abort()
+            raise unreachable("certificate of another organisation")
 
     # --- opening -----------------------------------------------------------------------------------------------------
 
@@ -134,6 +152,14 @@ class Endpoint:
             wire = self._idle.pop()
             if wire.usable:
                 return wire
+        return None
+
+    def _take_quiet(self) -> Wire | None:
+        """A kept connection on which nothing lies unread: it could be the peer's farewell."""
+        while (wire := self._take()) is not None:
+            if wire.quiet():
+                return wire
+            wire.abort()
         return None
 
     def _give_back(self, wire: Wire) -> None:

@@ -6,6 +6,8 @@ Knows bytes, heads, caps and closing. Knows nothing of sources, permits or FHIR,
 from __future__ import annotations
 
 import asyncio
+import select
+import ssl
 from dataclasses import dataclass, field
 from typing import cast
 
@@ -14,8 +16,23 @@ import httptools
 from gateway.sources.body import Body
 from gateway.sources.bounds import Fault, Limits, malformed, unreachable
 
-READ_IN_FULL = frozenset({200, 403})
+READ_IN_FULL = frozenset({200, 202, 403})
 """Statuses whose body matters; any other is settled by its head."""
+
+CERTIFICATE_REFUSED = frozenset(
+    {
+        "TLSV1_ALERT_UNKNOWN_CA",
+        "TLSV1_ALERT_ACCESS_DENIED",
+        "TLSV13_ALERT_CERTIFICATE_REQUIRED",
+        "SSLV3_ALERT_BAD_CERTIFICATE",
+        "SSLV3_ALERT_UNSUPPORTED_CERTIFICATE",
+        "SSLV3_ALERT_CERTIFICATE_REVOKED",
+        "SSLV3_ALERT_CERTIFICATE_EXPIRED",
+        "SSLV3_ALERT_CERTIFICATE_UNKNOWN",
+    }
+)
+"""OpenSSL's names for the alerts of a peer that does not take our certificate. In TLS 1.3 (RFC 8446 section 4.4.2.4)
+they may come after we wrote the request, which then nobody has read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +94,7 @@ class Wire(asyncio.Protocol):
     async def exchange(self, request: bytes) -> Response:
         """Send one request and wait for its answer. Raises Fault; whoever cancels this closes the connection."""
         if self.transport is None or not self.usable:
-            raise unreachable("closed before the request", untouched=True)
+            raise unreachable("closed before the request", untouched=True, unread=True)
         self._reset()
         waiter: asyncio.Future[Response] = self._loop.create_future()
         self._waiter = waiter
@@ -91,6 +108,14 @@ class Wire(asyncio.Protocol):
             raise
         finally:
             self._waiter = None
+
+    def quiet(self) -> bool:
+        """Whether nothing has come that our loop has not read yet."""
+        if self.transport is None:
+            return False
+        looking = select.poll()
+        looking.register(self.transport.get_extra_info("socket"), select.POLLIN)
+        return not looking.poll(0)
 
     def abort(self) -> None:
         """Close at once; what is under way is lost."""
@@ -239,5 +264,7 @@ class Wire(asyncio.Protocol):
 
     def _loss(self, exc: Exception | None) -> Fault:
         if not self._received:
-            return unreachable("closed before any answer", untouched=True)
+            refused = isinstance(exc, ssl.SSLError) and exc.reason in CERTIFICATE_REFUSED
+            detail = "our certificate was refused" if refused else "closed before any answer"
+            return unreachable(detail, untouched=True, unread=refused)
         return malformed("answer is truncated") if exc is None else unreachable("connection reset")

@@ -6,7 +6,7 @@ The text of a line is the truth, in one canonical form that can be sealed; the c
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -56,6 +56,27 @@ def last(reader: Transaction) -> int:
     """The number of the newest line; 0 for an empty journal."""
     row = reader.row("SELECT max(seq) FROM journal")
     return int(row[0]) if row and row[0] is not None else 0
+
+
+def first(reader: Transaction) -> int:
+    """The number of the oldest line still here; 1 for an empty journal."""
+    row = reader.row("SELECT min(seq) FROM journal")
+    return int(row[0]) if row and row[0] is not None else 1
+
+
+def newest_first(reader: Transaction, start: int, limit: int) -> list[Kept]:
+    """At most `limit` lines numbered `start` or lower, newest first."""
+    return _kept(reader.rows("SELECT seq, line FROM journal WHERE seq <= ? ORDER BY seq DESC LIMIT ?", start, limit))
+
+
+def newest_first_until(reader: Transaction, start: int, until: int) -> Iterator[Kept]:
+    """The lines numbered from `start` down to, not including, `until`, newest first, some at a time."""
+    while start > until:
+        low = max(until, start - _A_TRIP)
+        yield from _kept(
+            reader.rows("SELECT seq, line FROM journal WHERE seq <= ? AND seq > ? ORDER BY seq DESC", start, low)
+        )
+        start = low
 
 
 def tail(
@@ -127,6 +148,20 @@ def of_custodian(
     )
 
 
+def count_of_custodian(
+    reader: Transaction, custodian: Ura, patient: PatientKey, since: datetime | None, until: datetime | None
+) -> int:
+    """How many lines `of_custodian` would give in all."""
+    row = reader.row(
+        "SELECT count(*) FROM journal WHERE custodian = ? AND patient = ? AND at >= ? AND at < ?",
+        custodian.digits,
+        patient,
+        -_END if since is None else instant(since),
+        _END if until is None else instant(until),
+    )
+    return int(row[0]) if row else 0
+
+
 def leaves(reader: Transaction, after: int, limit: int) -> list[Leaf]:
     """The texts to seal or verify, numbered above `after`, oldest first."""
     rows = reader.rows(
@@ -182,6 +217,7 @@ class _Text(msgspec.Struct, forbid_unknown_fields=True):
 
 _CANONICAL = msgspec.json.Encoder(order="deterministic")
 _END = 2**62
+_A_TRIP = 128
 
 
 def _finding(line: Line) -> tuple[object, ...]:

@@ -20,14 +20,18 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from gateway.rules.exchange import Category, PatientKey
-from gateway.rules.identifiers import ApplicationId, Bsn, InvalidIdentifier
+from gateway.rules.identifiers import ApplicationId, Bsn, InvalidIdentifier, Ura
 from gateway.stores.schema import system_number, system_of
 
 SECRET_BYTES = 32
 PATIENT_BYTES = 12
+CODE_SECRET_BYTES = 20
 _SYSTEM_BYTES = 7
 _ID_BYTES = 16 + PATIENT_BYTES + _SYSTEM_BYTES + 1
 _ID_CHARACTERS = 50
+PAGE_BYTES = 29
+_PAGE_SEALED_BYTES = 16 + PAGE_BYTES
+_PAGE_CHARACTERS = 62
 _ALPHABET = b"-."
 
 CATEGORY_NUMBER: dict[Category, int] = {
@@ -52,18 +56,25 @@ _CATEGORY_BYTE = {category: bytes([number]) for category, number in CATEGORY_NUM
 class Keys:
     """What follows from the secret (at least 32 bytes, else SecretUnusable). Prints nothing of it."""
 
-    __slots__ = ("_entries", "_patients", "_sealed")
+    __slots__ = ("_codes", "_entries", "_pages", "_patients", "_sealed")
 
     def __init__(self, secret: bytes) -> None:
         if len(secret) < SECRET_BYTES:
             raise SecretUnusable(f"a secret has at least {SECRET_BYTES} bytes")
         self._patients = _derived(secret, b"patient key")
+        self._codes = _derived(secret, b"operator code")
         self._entries = AESSIV(_derived(secret, b"entry id", 64))
+        self._pages = AESSIV(_derived(secret, b"page of a listing", 64))
         self._sealed = lru_cache(maxsize=10_000)(self._seal)
 
     def patient(self, bsn: Bsn) -> PatientKey:
         """HMAC-SHA-256 over the nine digits, its first twelve bytes."""
         return PatientKey(hmac.digest(self._patients, bsn.digits.encode(), "sha256")[:PATIENT_BYTES])
+
+    def code_secret(self, salt: bytes) -> bytes:
+        """The twenty bytes an operator's one-time codes are made from (RFC 4226 section 4): the ledger keeps the salt
+        only, so whoever reads the ledger alone can make no code."""
+        return hmac.digest(self._codes, salt, "sha256")[:CODE_SECRET_BYTES]
 
     def entry_id(self, patient: PatientKey, system: ApplicationId, category: Category) -> str:
         """The opaque id of an index entry: 50 characters, a valid FHIR id that begins and ends with a letter.
@@ -76,9 +87,27 @@ class Keys:
     def _seal(self, plain: bytes) -> str:
         return _to_text(self._entries.encrypt(plain, None))
 
+    def page_id(self, reader: Ura, patient: PatientKey, where: bytes) -> str:
+        """The opaque id of a further page of what `reader` may read about a patient; `where` (PAGE_BYTES) tells which.
+
+        Whose it is goes into the seal and not into the id: in other hands, or with another patient, it opens nothing.
+        62 characters, a valid FHIR id that begins and ends with a letter.
+        """
+        return _to_text(self._pages.encrypt(where, [reader.digits.encode(), patient]))
+
+    def open_page_id(self, text: str, reader: Ura, patient: PatientKey) -> bytes | None:
+        """What `page_id` was given; None for a text that is not an id of ours for just this reader and patient."""
+        sealed = _from_text(text, _PAGE_CHARACTERS, _PAGE_SEALED_BYTES)
+        if sealed is None:
+            return None
+        try:
+            return self._pages.decrypt(sealed, [reader.digits.encode(), patient])
+        except InvalidTag:
+            return None
+
     def open_entry_id(self, text: str) -> tuple[PatientKey, ApplicationId, Category] | None:
         """What an id of ours names; None for any other text, however close."""
-        sealed = _from_text(text)
+        sealed = _from_text(text, _ID_CHARACTERS, _ID_BYTES)
         if sealed is None:
             return None
         try:
@@ -125,15 +154,15 @@ def _to_text(sealed: bytes) -> str:
     return "e" + base64.b64encode(sealed, _ALPHABET).decode() + "e"
 
 
-def _from_text(text: str) -> bytes | None:
-    if len(text) != _ID_CHARACTERS or not text.isascii():
+def _from_text(text: str, characters: int, length: int) -> bytes | None:
+    if len(text) != characters or not text.isascii():
         return None
     try:
         sealed = base64.b64decode(text[1:-1], _ALPHABET, validate=True)
     except ValueError:
         return None
     # one text per id: the decoder also takes + and /
-    return sealed if len(sealed) == _ID_BYTES and _to_text(sealed) == text else None
+    return sealed if len(sealed) == length and _to_text(sealed) == text else None
 
 
 def _named(plain: bytes) -> tuple[PatientKey, ApplicationId, Category] | None:

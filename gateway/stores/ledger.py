@@ -126,6 +126,16 @@ class Ledger:
             return str(error)
         return None
 
+    async def scrub(self) -> bool:
+        """Leave nothing of deleted payloads behind: on SQLite the write-ahead log is emptied into the file, where what
+        is deleted is overwritten; on PostgreSQL their table is vacuumed. Not for every second: writers wait meanwhile.
+
+        False: somebody was reading, try again later. Raises LedgerUnavailable.
+        """
+        if self._closing:
+            raise LedgerUnavailable("closed")
+        return await asyncio.to_thread(self._engine.scrub)
+
     def close(self) -> None:
         """Commit what waits, then let go. What is still undone after twice the patience is told unavailable."""
         self._closing = True

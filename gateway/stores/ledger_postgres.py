@@ -157,6 +157,19 @@ class PostgresEngine:
             with suppress(LedgerUnavailable):
                 self._version = max(self._version, self.read(_version))
 
+    def scrub(self) -> bool:
+        """Let the server take back the space of the payloads deleted so far."""
+        if self._read_only:
+            raise LedgerUnavailable("opened for reading only")
+        cursor = self._connect()
+        try:
+            cursor.execute(b"VACUUM payload")
+        except psycopg.Error as error:
+            raise in_our_words(error) from error
+        finally:
+            _drop(cursor)
+        return True
+
     def close(self) -> None:
         self._closed.set()
         if self._polling is not None:

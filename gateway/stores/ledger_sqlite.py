@@ -139,6 +139,28 @@ class SqliteEngine:
             row = work.row("SELECT version FROM network_state")
             return int(row[0]) if row else 0
 
+    def scrub(self) -> bool:
+        """Move the whole write-ahead log into the file, where what was deleted is overwritten, and empty it."""
+        if self._read_only:
+            raise LedgerUnavailable("opened for reading only")
+        # a lock of its own: the writer thread's would be shared, and let go, with it
+        lock = _private(self._path.with_name(self._path.name + ".lock"))
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            return self._empty_log()
+        finally:
+            os.close(lock)
+
+    def _empty_log(self) -> bool:
+        db = self._connect(writer=True)
+        try:
+            busy = db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
+        except sqlite3.Error as error:
+            raise in_our_words(error) from error
+        finally:
+            db.close()
+        return not busy
+
     def close(self) -> None:
         self._drop()
         if self._lock >= 0:
@@ -147,7 +169,14 @@ class SqliteEngine:
 
 
 _READER = ("PRAGMA query_only=ON",)
-_WRITER = ("PRAGMA journal_mode=WAL", "PRAGMA synchronous=FULL", "PRAGMA foreign_keys=ON", "PRAGMA temp_store=MEMORY")
+_WRITER = (
+    "PRAGMA journal_mode=WAL",
+    "PRAGMA synchronous=FULL",
+    "PRAGMA foreign_keys=ON",
+    "PRAGMA temp_store=MEMORY",
+    # what is deleted is overwritten: a delivered message leaves no trace in freed pages
+    "PRAGMA secure_delete=ON",
+)
 
 
 def _executing(db: sqlite3.Connection) -> Callable[[str, Sequence[object]], sqlite3.Cursor]:

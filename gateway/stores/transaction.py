@@ -98,6 +98,10 @@ class Engine(Protocol):
     def version(self) -> int:
         """The network version, without waiting for a server."""
 
+    def scrub(self) -> bool:
+        """Take back what deleted rows have left behind; False: somebody was reading, try again. Raises
+        LedgerUnavailable."""
+
     def close(self) -> None: ...
 
 

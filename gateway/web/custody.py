@@ -1,4 +1,4 @@
-"""How is a custodian answered? Its entries, its patients' consents, a batch of both, and the journal about its data.
+"""How is a custodian answered? Its entries, its patients' consents, and a batch of both.
 
 The owner is the certificate's organisation everywhere: what is another's is not there (404), naming another is 403.
 """
@@ -9,24 +9,22 @@ import re
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 
-from gateway.fhir import auditing, bodies, choices, headers, reading, showing, writing
+from gateway.fhir import bodies, choices, headers, reading, showing, writing
 from gateway.fhir.bodies import BatchEntry
-from gateway.fhir.reading import AuditSearch, ConsentSearch, OwnEntries
+from gateway.fhir.reading import ConsentSearch, OwnEntries
 from gateway.fhir.writing import BatchAnswer
 from gateway.flows import consent, registration
-from gateway.flows.reading import read_as_custodian
 from gateway.flows.registration import Registered, Wrong
 from gateway.rules.access import Bar
 from gateway.rules.exchange import PatientKey, Pointer, Requester
-from gateway.web.answer import Answering, Asked, call, requester, same_patient
+from gateway.web.answer import Answering, Asked, call, requester
 from gateway.web.problems import Problem, barred
 from gateway.web.site import Site
 
 _NOT_FOUND = "There is no such resource of this organisation."
-_AUDIT_PAGE = 50
 
 
-async def _party(site: Site, asked: Asked) -> Requester:
+async def party(site: Site, asked: Asked) -> Requester:
     """The custodian, still a party on the network. Raises Problem."""
     who = await requester(site, asked)
     if who.revoked:
@@ -47,7 +45,7 @@ async def create_list(site: Site, asked: Asked) -> Answering:
     """Register an entry: 201 first, 200 again."""
     headers.json_body(asked.content_type)
     reading.plain(asked.query_string)
-    await _party(site, asked)
+    await party(site, asked)
     outcome = await registration.register_entry(site.means, call(site, asked), bodies.entry(asked.body))
     if isinstance(outcome, Wrong):
         raise _wrong(outcome)
@@ -63,7 +61,7 @@ def _entry_answer(site: Site, outcome: Registered) -> Answering:
 
 async def read_list(site: Site, asked: Asked) -> Answering:
     reading.plain(asked.query_string)
-    await _party(site, asked)
+    await party(site, asked)
     found = await registration.read_entry(site.means, call(site, asked), asked.id or "")
     if isinstance(found, Wrong):
         raise _wrong(found)
@@ -73,7 +71,7 @@ async def read_list(site: Site, asked: Asked) -> Answering:
 async def delete_list(site: Site, asked: Asked) -> Answering:
     """End an entry (afmelden)."""
     reading.plain(asked.query_string)
-    await _party(site, asked)
+    await party(site, asked)
     found = await registration.end_entry(site.means, call(site, asked), asked.id or "")
     if isinstance(found, Wrong):
         raise _wrong(found)
@@ -81,7 +79,7 @@ async def delete_list(site: Site, asked: Asked) -> Answering:
 
 
 async def own_entries(site: Site, asked: Asked, word: OwnEntries) -> Answering:
-    await _party(site, asked)
+    await party(site, asked)
     found = await registration.own_entries(site.means, call(site, asked), word.application)
     if isinstance(found, Wrong):
         raise _wrong(found)
@@ -106,7 +104,7 @@ async def create_consent(site: Site, asked: Asked) -> Answering:
     """Take a patient's statement in, by a custodian for itself."""
     headers.json_body(asked.content_type)
     reading.plain(asked.query_string)
-    sender = await _party(site, asked)
+    sender = await party(site, asked)
     choice = choices.choice(asked.body, sender=sender.ura)
     kept = await consent.state_choice(site.means, choice, aorta=asked.aorta, sender=sender)
     return _consent_answer(site, kept, 201)
@@ -120,7 +118,7 @@ def _consent_answer(site: Site, kept: consent.Kept, status: int) -> Answering:
 
 async def read_consent(site: Site, asked: Asked) -> Answering:
     reading.plain(asked.query_string)
-    kept, _patient = await consent.read_consent(site.means, await _party(site, asked), asked.id or "")
+    kept, _patient = await consent.read_consent(site.means, await party(site, asked), asked.id or "")
     return _consent_answer(site, kept, 200)
 
 
@@ -128,7 +126,7 @@ async def update_consent(site: Site, asked: Asked) -> Answering:
     """Change what is said about the same scope; `If-Match` guards against a version read earlier."""
     headers.json_body(asked.content_type)
     reading.plain(asked.query_string)
-    sender = await _party(site, asked)
+    sender = await party(site, asked)
     choice = choices.choice(asked.body, sender=sender.ura)
     kept = await consent.state_choice(
         site.means,
@@ -153,7 +151,7 @@ def _version(if_match: str | None) -> int | None:
 
 async def own_consents(site: Site, asked: Asked, word: ConsentSearch) -> Answering:
     """The consents about this custodian that it recorded for a patient."""
-    sender = await _party(site, asked)
+    sender = await party(site, asked)
     patient: PatientKey = site.means.keys.patient(word.patient)
     found = await consent.own_consents(site.means, sender, patient, asked.aorta)
     listed = [
@@ -170,7 +168,7 @@ async def batch(site: Site, asked: Asked) -> Answering:
     """Many Lists and Consents, each with its own status; one wrong entry spoils no other."""
     headers.json_body(asked.content_type)
     reading.plain(asked.query_string)
-    await _party(site, asked)
+    await party(site, asked)
     answers = [await _batched(site, asked, entry) for entry in bodies.batch(asked.body)]
     return Answering(200, writing.batch_response(answers, id=site.means.new_id(), at=site.means.live.wall()))
 
@@ -202,26 +200,6 @@ def _batch_answer(answering: Answering) -> BatchAnswer:
     return BatchAnswer(answering.status, answering.body, location=told.get("Location"), etag=told.get("ETag"))
 
 
-# --- the journal -----------------------------------------------------------------------------------------------------
-
-
-async def search_audit(site: Site, asked: Asked) -> Answering:
-    """What happened with this custodian's own data about a patient; the token names the patient. First page."""
-    word = reading.search(asked.interaction, asked.body, asked.content_type, asked.query_string)
-    if not isinstance(word, AuditSearch):
-        raise Problem(400, "not-supported", "This search is not offered here.")
-    await _party(site, asked)
-    same_patient(asked, word.patient)
-    found = await read_as_custodian(
-        site.means, call(site, asked), word.patient, word.since, word.until, word.count or _AUDIT_PAGE
-    )
-    listed = [
-        (f"{site.fhir_base}/AuditEvent/{kept.seq}", auditing.audit_event(kept.seq, kept.line, patient=word.patient))
-        for kept in found
-    ]
-    return Answering(200, _listing(site, "AuditEvent", listed))
-
-
 HANDLERS: dict[str, Callable[[Site, Asked], Awaitable[Answering]]] = {
     "batch": batch,
     "create-List": create_list,
@@ -230,5 +208,4 @@ HANDLERS: dict[str, Callable[[Site, Asked], Awaitable[Answering]]] = {
     "create-Consent": create_consent,
     "read-Consent": read_consent,
     "update-Consent": update_consent,
-    "search-AuditEvent": search_audit,
 }

@@ -1,106 +1,138 @@
-"""What do people and watchdogs get? The desk listener: health, and in a simulation the clock.
+"""What do people and watchdogs get? The desk listener: health and metrics, the pages, and in a simulation the clock.
 
-Loopback by default. Console and patient's page come here as well.
+Loopback by default. Each part is a module with `router(desk)`; this file puts them together and tells what went wrong.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from datetime import datetime
-from ipaddress import ip_address
+from collections.abc import Callable
+from http import HTTPStatus
 from typing import Any
 
-from fastapi import FastAPI, Request
-from fastapi.responses import JSONResponse
+from fastapi import APIRouter, FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse, RedirectResponse, Response
+from starlette.exceptions import HTTPException
 
-from gateway.flows.means import Means
-from gateway.flows.operating import set_clock
+from gateway.flows.outbox_gauges import gauges
 from gateway.stores.index import IndexUnavailable
 from gateway.stores.ledger import LedgerUnavailable
+from gateway.web import clock, console, digid, login
+from gateway.web.admission import Unadmitted
+from gateway.web.clock import problem
+from gateway.web.edge import Asgi, guarded
+from gateway.web.loopback import is_stranger
+from gateway.web.metrics import CONTENT_TYPE, exposition
+from gateway.web.pages import Desk
 
-Check = Callable[[], Awaitable[str | None]]
-"""Says what is wrong, or None."""
+_PARTS: tuple[Callable[[Desk], APIRouter], ...] = (
+    login.router,
+    digid.router,
+    console.router,
+    clock.router,
+)
+"""The modules of pages; each says itself whom its pages are for."""
 
 
-def desk_app(means: Means, *, simulation: bool, checks: dict[str, Check]) -> FastAPI:
-    """The desk: `/health/live`, `/health/ready`, and `/sim/clock` in a simulation."""
-    app = FastAPI(title="switchpoint desk", docs_url=None, redoc_url=None, openapi_url=None)
+def desk_app(desk: Desk) -> Asgi:
+    """The desk's application."""
+    app = FastAPI(title="switchpoint desk", docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False)
+    app.state.desk = desk
+    for part in parts(desk):
+        app.include_router(part)
+    _add_problems(app, desk)
+    return guarded(app, secure=desk.settings.secure)
 
-    @app.get("/health/live")
+
+def parts(desk: Desk) -> list[APIRouter]:
+    """Every router of the desk; what paths they have is what the navigation offers."""
+    found = [_watching(desk), _files(desk), *(part(desk) for part in _PARTS)]
+    desk.pages.offered = frozenset(str(getattr(route, "path", "")) for part in found for route in part.routes)
+    return found
+
+
+# --- for watchdogs ---------------------------------------------------------------------------------------------------
+
+
+def _watching(desk: Desk) -> APIRouter:
+    routes = APIRouter()
+
+    @routes.get("/health/live")
     async def live() -> dict[str, str]:
         return {"status": "live"}
 
-    @app.get("/health/ready")
+    @routes.get("/health/ready")
     async def ready() -> JSONResponse:
-        found = {name: await check() for name, check in checks.items()}
+        found = {name: await check() for name, check in desk.checks.items()}
         wrong = {name: why for name, why in found.items() if why is not None}
         body: dict[str, Any] = {"status": "ready" if not wrong else "not-ready", "wrong": wrong}
         return JSONResponse(body, 200 if not wrong else 503)
 
-    if simulation:
-        _add_clock(app, means)
-    return app
-
-
-def is_loopback(host: str) -> bool:
-    """Whether a host name or address is this machine by its own word."""
-    if host == "localhost":
-        return True
-    try:
-        return ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return False
-
-
-def _stranger(request: Request) -> bool:
-    """The simulator's controls are for this machine only: by address, and by the name it was called (a page that
-    rebinds its own name to 127.0.0.1 calls it by another)."""
-    name = request.headers.get("host", "").rpartition(":")
-    called = name[0] if name[1] and name[2].isdigit() else name[2]
-    return not (request.client and is_loopback(request.client.host) and is_loopback(called))
-
-
-def _add_clock(app: FastAPI, means: Means) -> None:
-    @app.get("/sim/clock")
-    async def read_clock(request: Request) -> JSONResponse:
-        if _stranger(request):
-            return _problem(403, "the simulator's controls are for this machine only")
+    @routes.get("/metrics")
+    async def metrics(request: Request) -> Response:
+        if is_stranger(request):
+            return problem(403, "the metrics are for this machine only")
         try:
-            return _clock_answer(means.live.domain(await means.live.network()))
+            return Response(exposition(await gauges(desk.means)), media_type=CONTENT_TYPE)
         except LedgerUnavailable:
-            return _problem(503, "the ledger cannot be read now")
+            return problem(503, "the ledger cannot be read now")
 
-    @app.put("/sim/clock")
-    async def put_clock(request: Request) -> JSONResponse:
-        if _stranger(request):
-            return _problem(403, "the simulator's controls are for this machine only")
-        if request.headers.get("content-type", "").partition(";")[0].strip() != "application/json":
-            return _problem(415, "send application/json")
-        try:
-            wanted = _moment(await request.json())
-        except ValueError as wrong:
-            return _problem(400, str(wrong))
-        try:
-            return _clock_answer(await set_clock(means, wanted, by="/sim/clock"))
-        except (LedgerUnavailable, IndexUnavailable):
-            return _problem(503, "the ledger cannot be written now")
+    return routes
 
 
-def _moment(body: object) -> datetime:
-    now = body.get("now") if isinstance(body, dict) else None
-    if not isinstance(now, str):
-        raise ValueError('send {"now": RFC 3339 time}')
-    moment = datetime.fromisoformat(now)
-    if moment.tzinfo is None:
-        raise ValueError("the time needs a zone")
-    if not 1900 <= moment.year <= 2200:
-        raise ValueError("the time is not between the years 1900 and 2200")
-    return moment
+def _files(desk: Desk) -> APIRouter:
+    routes = APIRouter()
+
+    @routes.get("/static/{address}")
+    async def file(address: str) -> Response:
+        found = desk.pages.file(address)
+        if found is None:
+            raise HTTPException(HTTPStatus.NOT_FOUND)
+        return found
+
+    return routes
 
 
-def _clock_answer(now: datetime) -> JSONResponse:
-    return JSONResponse({"now": now.isoformat()})
+# --- when something is wrong -----------------------------------------------------------------------------------------
 
 
-def _problem(status: int, why: str) -> JSONResponse:
-    return JSONResponse({"error": why}, status)
+def _add_problems(app: FastAPI, desk: Desk) -> None:
+    async def not_admitted(request: Request, wrong: Exception) -> Response:
+        assert isinstance(wrong, Unadmitted), "registered for these"
+        if wrong.where is not None and request.method == "GET" and _reads_pages(request):
+            return RedirectResponse(wrong.where, HTTPStatus.SEE_OTHER)
+        return _told(desk, request, wrong.status, wrong.problem, wrong.where)
+
+    async def by_status(request: Request, wrong: Exception) -> Response:
+        assert isinstance(wrong, HTTPException), "registered for these"
+        status = HTTPStatus(wrong.status_code)
+        told = _told(desk, request, status, _PROBLEMS.get(status, "misunderstood"))
+        told.headers.update(wrong.headers or {})
+        return told
+
+    async def not_understood(request: Request, _wrong: Exception) -> Response:
+        return _told(desk, request, HTTPStatus.BAD_REQUEST, "misunderstood")
+
+    async def no_store(request: Request, _wrong: Exception) -> Response:
+        return _told(desk, request, HTTPStatus.SERVICE_UNAVAILABLE, "unavailable")
+
+    app.add_exception_handler(Unadmitted, not_admitted)
+    app.add_exception_handler(HTTPException, by_status)
+    app.add_exception_handler(RequestValidationError, not_understood)
+    app.add_exception_handler(LedgerUnavailable, no_store)
+    app.add_exception_handler(IndexUnavailable, no_store)
+
+
+_PROBLEMS = {HTTPStatus.NOT_FOUND: "not-found", HTTPStatus.METHOD_NOT_ALLOWED: "method"}
+
+
+def _reads_pages(request: Request) -> bool:
+    """A browser that opens a page, and not a script of ours that follows a stream."""
+    return "text/event-stream" not in request.headers.get("accept", "")
+
+
+def _told(desk: Desk, request: Request, status: HTTPStatus, name: str, where: str | None = None) -> Response:
+    """What was wrong, never what was sent: as a page to a browser, as JSON to a program."""
+    if "text/html" in request.headers.get("accept", ""):
+        return desk.pages.render(request, "problem.html", status=status, problem=name, where=where)
+    return problem(status, name)

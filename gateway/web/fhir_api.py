@@ -21,7 +21,7 @@ from gateway.rules.identifiers import Ura
 from gateway.rules.journal import Event, Json
 from gateway.stores.index import IndexUnavailable
 from gateway.stores.ledger import LedgerUnavailable
-from gateway.web import clinical, custody, directory
+from gateway.web import audit, clinical, custody, directory, messages
 from gateway.web.answer import Answering, Asked
 from gateway.web.problems import Problem, told
 from gateway.web.site import CERTIFICATE, Caller, Site, certificate_of, claims_of, header
@@ -31,7 +31,13 @@ Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 Handler = Callable[[Site, Asked], Awaitable[Answering]]
 
-HANDLERS: dict[str, Handler] = {**clinical.HANDLERS, **custody.HANDLERS, **directory.HANDLERS}
+HANDLERS: dict[str, Handler] = {
+    **clinical.HANDLERS,
+    **custody.HANDLERS,
+    **audit.HANDLERS,
+    **directory.HANDLERS,
+    **messages.HANDLERS,
+}
 
 _log = logging.getLogger("switchpoint.exchange")
 

@@ -47,7 +47,10 @@ TABLE = {
     FaultName.STALL: _failed("timed-out"),
     FaultName.DOWN: _failed("unreachable"),
     FaultName.RESET: _failed("unreachable"),
+    FaultName.LOST_REPLY: _failed("unreachable"),
     FaultName.REFUSING: _failed("refused"),
+    FaultName.BUSY: _failed("refused"),
+    FaultName.REJECTING: _failed("refused"),
     FaultName.ERROR: _failed("refused"),
     FaultName.REDIRECT: _failed("refused"),
     FaultName.GARBAGE: _failed("malformed"),
@@ -61,6 +64,9 @@ TABLE = {
     FaultName.NO_CONSENT: Expected("", 0, "complete", 200),
     FaultName.EMPTY: Expected("", 0, "complete", 200),
 }
+ASKED = {FaultName.DOWN: 0, FaultName.LOST_REPLY: 2}
+"""How often the source sees the question, where it is not once: a kept connection that closes before the first byte may
+have been stale, so the search is put once more on a fresh one."""
 TIMED_OUT = [name for name, expected in TABLE.items() if expected.said == "timed-out"]
 
 
@@ -107,7 +113,7 @@ async def test_the_fault_is_named_and_the_other_source_s_data_is_untouched(visit
     assert _clinical(sound) in [_clinical(match) for match in reply.matches]
     assert took < WAIT + MARGIN + 0.5
     asked = await visit.seen(GP, chain)
-    assert len(asked) == (0 if name is FaultName.DOWN else 1), "asked twice, or followed to another address"
+    assert len(asked) == ASKED.get(name, 1), "asked twice, or followed to another address"
 
 
 def _clinical(document: dict[str, object]) -> object:

@@ -94,3 +94,8 @@ def searchset(*items: Json, **more: Any) -> Json:
 
 def dumped(value: object) -> bytes:
     return json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode()
+
+
+def shown(raw: bytes) -> str:
+    """As in a golden file. A number that stands in it is masked: none is written in a file."""
+    return json.dumps(json.loads(raw), indent=1, ensure_ascii=False).replace(US.digits, "#########") + "\n"

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from fhir.resources.R4B import get_fhir_model_class
-from fhir_made import ENDPOINT, US, dumped, flag
+from fhir_made import ENDPOINT, US, dumped, flag, shown
 
 from gateway.fhir import auditing, bodies, choices, codes, definitions, showing, strict, writing
 from gateway.fhir.catalogue import REGISTRY, Act
@@ -37,7 +37,8 @@ from gateway.rules.exchange import (
 )
 from gateway.rules.explain import Explanation, Trial
 from gateway.rules.identifiers import ApplicationId, Ura, UziNumber
-from gateway.rules.journal import FIELDS, Audience, Event, Line
+from gateway.rules.journal import FIELDS, WHO, Audience, Event, Line
+from gateway.rules.message import ACTION_OF, MessageEvent, Reason, State
 from gateway.rules.network import Organisation, System
 from gateway.rules.table import ROWS
 
@@ -104,6 +105,26 @@ DISCLOSED = Line(
         "resources": 12,
     },
 )
+DELIVERED = Line(
+    Event.MESSAGE_DELIVERED,
+    at=AT,
+    wall=AT,
+    aorta=AortaId(ID, "7d3a5f5e-58c3-4a53-a9c4-b0f4e6f3a001"),
+    patient=KEY,
+    custodian=GP.ura,
+    requester=Ura("90000401"),
+    fields={
+        **{name: value for name, value in DISCLOSED.fields.items() if name in WHO},
+        "message": ID,
+        "message_event": "return-message",
+        "recipient": GP.ura.digits,
+        "recipient_name": "Test practice",
+        "row": "RET-1",
+        "attempt": 2,
+        "system": "400001",
+        "ms": 12,
+    },
+)
 BARE = Line(Event.CLOCK_SET, at=AT, wall=AT, fields={"now": "2026-01-01T00:00:00Z", "by": "operator"})
 EXPLANATION = Explanation(
     "refused",
@@ -145,6 +166,7 @@ OUT = {
         ConsentState.DENIED),
     "consent-of-all": showing.consent("c1", 1, statement(scope=Scope()), ConsentState.GRANTED),
     "audit-disclosed": auditing.audit_event(7, DISCLOSED, patient=US),
+    "audit-delivered": auditing.audit_event(9, DELIVERED, patient=None),
     "audit-bare": auditing.audit_event(8, BARE, patient=None, audience=Audience.OPERATOR),
     "organisation": showing.organisation(
         Organisation(GP.ura, "V4", "Test hospital", frozenset({"SEH"}), agb="06000000")),
@@ -155,11 +177,6 @@ OUT = {
     **{f"extension-{name}": raw for name, raw in definitions.PUBLISHED["StructureDefinition"].items()},
     **{f"parameter-{name}": raw for name, raw in definitions.PUBLISHED["SearchParameter"].items()},
 }  # fmt: skip
-
-
-def shown(raw: bytes) -> str:
-    """As in a golden file. The one number an AuditEvent holds is masked: none is written in a file."""
-    return json.dumps(json.loads(raw), indent=1, ensure_ascii=False).replace(US.digits, "#########") + "\n"
 
 
 @pytest.mark.parametrize("name", OUT)
@@ -253,7 +270,7 @@ R4_ISSUE_TYPES = set(
 
 
 def test_every_code_has_an_issue_type_and_a_sentence():
-    every = {*map(str, Bar), *map(str, Failing), *map(str, codes.Problem)}
+    every = {*map(str, Bar), *map(str, Failing), *map(str, codes.Problem), *map(str, Reason), str(State.UNKNOWN)}
     assert set(codes.ISSUE_TYPES) == set(codes.OUTCOME_SENTENCES) == every
     assert set(codes.ISSUE_TYPES.values()) <= R4_ISSUE_TYPES
     assert all(sentence.endswith(".") for sentence in codes.OUTCOME_SENTENCES.values())
@@ -280,14 +297,46 @@ def test_every_event_can_be_shown_to_a_custodian_without_more_than_the_catalogue
 
 def test_actor_and_responsible_are_two_agents_and_the_row_is_policy():
     agents = json.loads(OUT["audit-disclosed"])["agent"]
-    assert [agent["requestor"] for agent in agents] == [True, False, False, False]
-    assert [agent["who"]["identifier"]["value"] for agent in agents] == [
+    assert [agent["requestor"] for agent in agents] == [True, False, False, False, False]
+    assert [agent["who"]["identifier"]["value"] for agent in agents[:-1]] == [
         "900000001",
         "900000002",
         "90000401",
         GP.ura.digits,
     ]
+    assert agents[-1]["who"] == json.loads(OUT["audit-disclosed"])["source"]["observer"]
     assert agents[0]["policy"] == [codes.RULE + "REG-1"]
+
+
+def test_a_messages_recipient_is_an_agent_of_its_own():
+    agents = json.loads(OUT["audit-delivered"])["agent"]
+    assert [agent["type"]["coding"][0]["code"] for agent in agents] == ["AUT", "RESP", "PROV", "PRCP", "CST", "110153"]
+    assert (agents[3]["who"]["identifier"]["value"], agents[3]["who"]["display"]) == (GP.ura.digits, "Test practice")
+
+
+def test_who_gets_a_notice_of_the_exchange_did_not_ask_for_it():
+    line = Line(Event.MESSAGE_DELIVERED, at=AT, wall=AT, custodian=GP.ura, fields={"recipient": GP.ura.digits})
+    agents = json.loads(auditing.audit_event(1, line, patient=None))["agent"]
+    assert [(agent["type"]["coding"][0]["code"], agent["requestor"]) for agent in agents] == [
+        ("AUT", True),
+        ("PRCP", False),
+        ("CST", False),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("event", "outcome"),
+    [
+        (Event.MESSAGE_ACCEPTED, "0"),
+        (Event.MESSAGE_DELIVERED, "0"),
+        (Event.MESSAGE_PARKED, "0"),
+        (Event.MESSAGE_REFUSED, "4"),
+        (Event.MESSAGE_POSTPONED, "4"),
+        (Event.MESSAGE_FAILED, "8"),
+    ],
+)
+def test_what_came_of_a_message_is_the_outcome(event, outcome):
+    assert json.loads(auditing.audit_event(1, Line(event, at=AT, wall=AT), patient=None))["outcome"] == outcome
 
 
 # --- round trips -----------------------------------------------------------------------------------------------------
@@ -323,10 +372,23 @@ def test_the_capability_statement_says_what_the_registry_offers():
     stated = {(r["type"], i["code"]) for r in rest["resource"] for i in r["interaction"]}
     listed = {Act.READ, Act.CREATE, Act.UPDATE, Act.DELETE, Act.SEARCH}
     assert stated == {(row.resource_type, row.act) for row in REGISTRY if row.act in listed}
-    assert [one["name"] for one in rest["operation"]] == ["explain"]
+    assert [one["name"] for one in rest["operation"]] == ["process-message", "explain"]
     for resource in rest["resource"]:
         names = [p["name"] for p in resource.get("searchParam", [])]
         assert len(names) == len(set(names))
+
+
+def test_the_capability_statement_tells_where_messages_go_and_which():
+    whole = json.loads(OUT["capability"])
+    [messaging] = whole["messaging"]
+    assert [one["address"] for one in messaging["endpoint"]] == ["https://exchange.test/fhir/$process-message"]
+    assert {event for event in MessageEvent if f"`{event}`" in messaging["documentation"]} == set(ACTION_OF)
+    [operation] = [one for one in whole["rest"][0]["operation"] if one["name"] == "process-message"]
+    assert operation["definition"] == "http://hl7.org/fhir/OperationDefinition/MessageHeader-process-message"
+    without = definitions.capability(
+        at=AT, url="https://exchange.test/fhir", version="0.1.0", simulation=True, registry=REGISTRY[:2]
+    )
+    assert "messaging" not in json.loads(without)
 
 
 def test_without_simulation_explain_is_not_stated():
@@ -335,7 +397,13 @@ def test_without_simulation_explain_is_not_stated():
 
 
 def test_the_published_systems_hold_our_words():
-    for name, words in (("data-category", Category), ("completeness", Completeness), ("flag", Flag)):
+    for name, words in (
+        ("data-category", Category),
+        ("completeness", Completeness),
+        ("flag", Flag),
+        ("message-event", MessageEvent),
+        ("message-state", State),
+    ):
         system = json.loads(definitions.PUBLISHED["CodeSystem"][name])
         assert [one["code"] for one in system["concept"]] == [str(word) for word in words]
     assert Regime.REGULAR.encode() not in definitions.PUBLISHED["CodeSystem"]["outcome"]

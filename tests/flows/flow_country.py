@@ -6,16 +6,19 @@ source, so that an interleaving is exact. All numbers of patients lie in 9999xxx
 
 from __future__ import annotations
 
+import asyncio
 import itertools
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from watched import Door, WatchedIndex, WatchedLedger
+from watched import Door, Letters, PostDoor, WatchedIndex, WatchedLedger
 
-from gateway.flows import consent, operating, registration
-from gateway.flows.means import Call, Deadlines, Live, Means
+from gateway.flows import consent, operating, registration, return_message
+from gateway.flows.delivering import Delivery
+from gateway.flows.means import Call, Deadlines, Live, Mail, Means
 from gateway.rules.choice import Choice, Party, Say, Scope
 from gateway.rules.exchange import (
     SEH,
@@ -34,17 +37,20 @@ from gateway.rules.exchange import (
     VerbalConsent,
 )
 from gateway.rules.identifiers import ApplicationId, Bsn, InvalidIdentifier, Ura, UziNumber
+from gateway.rules.message import Message, MessageEvent
 from gateway.rules.network import Network, Organisation, RegimeSwitch, Registration, System
-from gateway.stores import journal, register
+from gateway.stores import journal, outbox, register
 from gateway.stores.index_sql import SqlIndex
 from gateway.stores.journal import Kept
 from gateway.stores.keys import Keys
 from gateway.stores.ledger import open_ledger
+from gateway.stores.outbox import Counts, Held
+from gateway.stores.sealing import Seals
 
 START = datetime(2026, 11, 21, 20, 0, tzinfo=UTC)
 
 
-def _numbers():
+def numbers() -> Iterator[Bsn]:
     for number in range(999_960_000, 999_970_000):
         try:
             yield Bsn(str(number))
@@ -52,7 +58,7 @@ def _numbers():
             continue
 
 
-US, THEM, NOBODY = itertools.islice(_numbers(), 3)
+US, THEM, NOBODY = itertools.islice(numbers(), 3)
 
 
 class Party_(NamedTuple):
@@ -97,6 +103,8 @@ class Country:
         self.ledger = WatchedLedger(self.real_ledger)
         self.index = WatchedIndex(SqlIndex(self.real_ledger, keys))
         self.door = Door()
+        self.post = PostDoor()
+        self.reached: list[str] = []
         self._ids = itertools.count(1)
         self.means = Means(
             ledger=self.ledger,  # type: ignore[arg-type]
@@ -107,18 +115,21 @@ class Country:
             vouch=lambda permit, requester, situation, query, aorta: f"voucher {permit.row.id} {aorta.request}",
             deadlines=Deadlines(),
             new_id=lambda: f"00000000-0000-4000-8000-{next(self._ids):012}",
+            mail=Mail(
+                post=self.post,
+                seals=Seals({"key-1": bytes(range(32))}),
+                letters=Letters(),
+                vouch=lambda leave, sender, patient, aorta: f"{leave.row.id if leave.row else 'notice'} {patient}",
+                alert_at=3,
+                reached=self.reached.append,
+            ),
         )
+        self.delivery = self.deliverer("one")
 
     async def settle(self) -> None:
         """Everybody joins; nothing of it in the journal."""
 
-        def unit(tx: Any) -> None:
-            for one in PARTIES:
-                register.put_organisation(tx, Organisation(one.ura, one.type, f"Test {one.ura}", one.departments))
-                uzi = UziNumber(f"0{one.ura}")
-                register.put_system(tx, System(one.application, one.ura, uzi, one.endpoint))
-
-        await self.real_ledger.commit(unit)
+        await self.real_ledger.commit(lambda tx: _join(tx, PARTIES))
 
     # --- who asks ----------------------------------------------------------------------------------------------------
 
@@ -238,6 +249,60 @@ class Country:
     def tick(self, **passed: float) -> None:
         self.now += timedelta(**passed)
 
+    # --- messages ----------------------------------------------------------------------------------------------------
+
+    def deliverer(self, claimant: str) -> Delivery:
+        """A process that delivers: without jitter, and never really waiting for the ledger."""
+
+        async def pause(_seconds: float) -> None:
+            await asyncio.sleep(0)
+
+        return Delivery(self.means, claimant=claimant, jitter=lambda: 0.0, pause=pause)
+
+    async def enrol(
+        self, practice: Party_ = PRACTICE, *, patient: Bsn = US, since: str = "2026-11-01"
+    ) -> registration.Registered:
+        wanted = Registration(patient, practice.ura, practice.application, Category.ENROLMENT, False, since)
+        done = await registration.register_entry(self.means, self.call(practice, None), wanted)
+        assert isinstance(done, registration.Registered)
+        return done
+
+    async def end(self, practice: Party_, id: str) -> None:
+        """The practice ends one of its own entries."""
+        await registration.end_entry(self.means, self.call(practice, None), id)
+
+    async def send(
+        self,
+        id: str = "m-1",
+        body: bytes = b"a return message",
+        *,
+        of: Party_ = POST,
+        to: Ura | None = None,
+        patient: Bsn = US,
+        call: Call | None = None,
+        sender: Ura | None = None,
+    ) -> return_message.Outcome:
+        """A return message, or a referral when it names a recipient."""
+        event = MessageEvent.RETURN_MESSAGE if to is None else MessageEvent.REFERRAL
+        message = Message(id, event, sender or of.ura, patient, to)
+        return await return_message.accept(self.means, call or self.call(of), message, body, certificate=of.serial)
+
+    async def held(self, message_id: str = "m-1", of: Ura | None = POST.ura) -> Held:
+        found = await self.real_ledger.read(lambda tx: outbox.by_key(tx, of, message_id))
+        assert found is not None
+        return found[0]
+
+    async def rounds(self, *seconds: float) -> list[int]:
+        """A round after each of these waits; how many attempts each began."""
+        began = []
+        for wait in seconds:
+            self.tick(seconds=wait)
+            began.append(await self.delivery.round())
+        return began
+
+    async def counts(self) -> Counts:
+        return await self.real_ledger.read(outbox.counts)
+
     # --- what was written --------------------------------------------------------------------------------------------
 
     async def lines(self) -> list[Kept]:
@@ -252,6 +317,20 @@ class Country:
         counts = {**self.ledger.counts, **{f"index {name}": n for name, n in self.index.counts.items()}}
         self.ledger.counts, self.index.counts = {}, {}
         return counts
+
+
+async def more_posts(country: Country, number: int) -> list[Party_]:
+    """So many GP posts more, each with an endpoint."""
+    made = [_party(f"9000{at:04}", "N6", endpoint=True) for at in range(1000, 1000 + number)]
+    made = [one._replace(application=ApplicationId(one.ura.digits)) for one in made]
+    await country.real_ledger.commit(lambda tx: _join(tx, made))
+    return made
+
+
+def _join(tx: Any, parties: Iterable[Party_]) -> None:
+    for one in parties:
+        register.put_organisation(tx, Organisation(one.ura, one.type, f"Test {one.ura}", one.departments))
+        register.put_system(tx, System(one.application, one.ura, UziNumber(f"0{one.ura}"), one.endpoint))
 
 
 def summary(patient: Bsn = US) -> Query:

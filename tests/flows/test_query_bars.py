@@ -131,6 +131,8 @@ async def test_verbal_consent_opens_a_latent_entry_and_is_flagged(country: Count
     assert await transcript(country, before) == [
         "query-decided gp-summary: 90000101 CRI-1 verbal-consent",
         "disclosed 90000101 CRI-1 covering verbal-consent x1",
+        "message-accepted disclosure-notice",
+        "message-parked disclosure-notice no-gp-of-record",
         "query-answered complete, 90000101 answered, verbal-consent",
     ]
 
@@ -146,6 +148,8 @@ async def test_consent_is_presumed_for_an_unconscious_patient_and_flagged(countr
     assert await transcript(country, before) == [
         "query-decided gp-summary: 90000101 EMA-2 presumed-consent",
         "disclosed 90000101 EMA-2 acute presumed-consent x1",
+        "message-accepted disclosure-notice",
+        "message-parked disclosure-notice no-gp-of-record",
         "query-answered complete, 90000101 answered, presumed-consent",
     ]
 

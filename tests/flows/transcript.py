@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from datetime import datetime
 from typing import Any
 
 from flow_country import Country
@@ -44,7 +46,35 @@ def _answered(line: Line, fields: dict[str, Any]) -> str:
     return ", ".join(words)
 
 
+def _message(*more: str) -> Callable[[Line, dict[str, Any]], str]:
+    """The kind of message and whom it is for, then these fields."""
+
+    def tell(line: Line, fields: dict[str, Any]) -> str:
+        to = f" for {fields['recipient']}" if "recipient" in fields else ""
+        said = " ".join(str(fields[name]) for name in more if fields.get(name))
+        return f"{fields['message_event']}{to} {said}".rstrip()
+
+    return tell
+
+
+def _postponed(line: Line, fields: dict[str, Any]) -> str:
+    wait = (datetime.fromisoformat(fields["due"]) - line.at).total_seconds()
+    return f"{_message('outcome')(line, fields)} #{fields['attempt']} +{wait:g}s"
+
+
 _TELLERS = {
+    Event.MESSAGE_ACCEPTED: _message("row"),
+    Event.MESSAGE_REFUSED: _message("reason"),
+    Event.MESSAGE_POSTPONED: _postponed,
+    Event.MESSAGE_DELIVERED: lambda line, fields: f"{_message('row')(line, fields)} #{fields['attempt']}",
+    Event.MESSAGE_PARKED: _message("reason", "by"),
+    Event.MESSAGE_FAILED: _message("outcome", "reason"),
+    Event.MESSAGE_RESUMED: _message("why", "by"),
+    Event.DELIVERY_SWITCHED: lambda line, fields: (
+        f"{fields['recipient'] or 'all'} {fields['on']} {fields['spread_s']:g}s"
+    ),
+    Event.GP_OF_RECORD_CHANGED: lambda line, fields: f"{fields['why']} {fields['former']}>{fields['current']}",
+    Event.ALERT_RAISED: lambda line, fields: f"{fields['alert']} {fields['organisation']} {fields['count']}",
     Event.QUERY_DECIDED: _decisions,
     Event.LOCALISED: lambda line, fields: f"{_decisions(line, fields)} shown {fields['shown']}",
     Event.DISCLOSED: _disclosed,

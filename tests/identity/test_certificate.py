@@ -93,6 +93,12 @@ def test_a_changed_byte_never_raises_anything_else(changed: int, to: int) -> Non
         read_certificate(bytes(der))
 
 
+def test_a_version_nobody_knows_is_not_uzi() -> None:
+    tag = bytes.fromhex("a003020102")
+    with pytest.raises(NotUzi):
+        read_certificate(bytes(_SAMPLE).replace(tag, tag[:-1] + b"\x07", 1))
+
+
 def _sample() -> bytes:
     import tempfile
     from pathlib import Path

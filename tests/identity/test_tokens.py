@@ -19,9 +19,11 @@ from joserfc import jwk, jwt
 from gateway.identity.claims import read_claims
 from gateway.identity.party import organisation_behind, requester_from
 from gateway.identity.tokens import BadToken, Grant, SigningKey
-from gateway.rules.exchange import SEH, Category, Professional, Query, Requester, Responsible, Situation
+from gateway.rules.exchange import SEH, Category, Professional, Purpose, Query, Requester, Responsible, Situation
 from gateway.rules.identifiers import ApplicationId, Bsn, Ura
+from gateway.rules.message import Sender
 from gateway.rules.network import Network, Organisation, System
+from gateway.rules.table import ROWS, Row
 from source_sim.pki import Pki
 
 ISSUER = "https://exchange.test"
@@ -167,6 +169,33 @@ def test_a_voucher_tells_a_source_who_asks_and_under_which_row(key: SigningKey) 
     }  # fmt: skip
     bare = _claims(key, _voucher(key, replace(ASKING, actor=None, responsible=None), None))
     assert not {"actor", "responsible", "view"} & set(bare)
+
+
+SENT_BY = Sender(
+    Ura("90000301"), ApplicationId("301"), None, ASKING.actor, ASKING.responsible, "0A",
+    Situation(purpose=Purpose.ETREAT),
+)  # fmt: skip
+RET_2 = next(row for row in ROWS if row.id == "RET-2")
+
+
+def _delivery(key: SigningKey, sender: Sender | None, patient: Bsn | None, row: Row | None) -> dict[str, Any]:
+    text = key.delivery_voucher(
+        sender, patient, audience=ApplicationId("101"), row=row, issuer=ISSUER, request_id="r-2", wall=NOW
+    )
+    return _claims(key, text)
+
+
+def test_a_delivery_voucher_tells_a_recipient_who_sends_and_under_which_row(key: SigningKey) -> None:
+    now = int(NOW.timestamp())
+    envelope_of_it = {"iss": ISSUER, "aud": "101", "iat": now, "exp": now + 60, "jti": "r-2"}
+    assert _delivery(key, SENT_BY, Bsn(PATIENT), RET_2) == {
+        **envelope_of_it, "patient": PATIENT, "requester": "90000301", "purpose": "ETREAT", "rule": "RET-2",
+        "actor": {"uzi": "000000001", "name": "Test Actor", "role": "83.000"},
+        "responsible": {"uzi": "000000002", "name": "Test Responsible", "role": "01.015"},
+    }  # fmt: skip
+    bare = _delivery(key, replace(SENT_BY, responsible=None), None, RET_2)
+    assert not {"patient", "responsible"} & set(bare)
+    assert _delivery(key, None, Bsn(PATIENT), None) == {**envelope_of_it, "patient": PATIENT, "rule": "notice"}
 
 
 # --- certificate and register joined ---------------------------------------------------------------------------------

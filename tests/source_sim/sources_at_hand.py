@@ -20,9 +20,10 @@ from joserfc.jwk import ECKey
 
 from source_sim import population, records
 from source_sim.admission import Gate, KnownKeys
+from source_sim.offered import Kind
 from source_sim.records import Proof, Record
 from source_sim.serving import Config, serving
-from source_sim.systems import Kind, SimulatedSystem, app
+from source_sim.systems import SimulatedSystem, app
 
 NOW = datetime(2026, 11, 21, 20, 30, tzinfo=UTC)
 GATEWAY_URA = "90000999"
@@ -34,6 +35,7 @@ AORTA_ID = "initialRequestID=2f6b5dd4-1b1c-4f5e-9d8a-0d7f1a3c9b10; requestID=7a1
 TYPES = {
     "gp-practice": ("Bundle", "Consent"),
     "pharmacy": ("MedicationDispense", "MedicationRequest", "MedicationStatement", "AllergyIntolerance", "Flag"),
+    **dict.fromkeys(("hospital", "gp-post", "ambulance"), ()),
 }
 
 KEY = ECKey.generate_key("P-256", parameters={"kid": "one"})

@@ -36,9 +36,11 @@ from sources_at_hand import (
 )
 
 from source_sim.control import control_app
-from source_sim.faults import BOMB_SIZE, SENT, SOMEBODY_ELSE, SPOILED, FaultName, Switchboard, UnknownFault, fault
+from source_sim.faults import BOMB_SIZE, SOMEBODY_ELSE, SPOILED, FaultName, Switchboard, UnknownFault, fault
+from source_sim.offered import Kind
+from source_sim.sending import SENT
 from source_sim.serving import Config
-from source_sim.systems import Kind, SimulatedSystem
+from source_sim.systems import SimulatedSystem
 
 URA = "90000001"
 Check = Callable[[httpx.Response], bool]
@@ -91,6 +93,8 @@ def types(answer: httpx.Response) -> set[str]:
 SPOILING: list[tuple[FaultName, int, Check]] = [
     (FaultName.REFUSING, 403, lambda answer: code(answer) == "refused"),
     (FaultName.ERROR, 503, lambda answer: answer.json()["resourceType"] == "OperationOutcome"),
+    (FaultName.BUSY, 429, lambda answer: code(answer) == "too-many-requests" and "retry-after" not in answer.headers),
+    (FaultName.REJECTING, 400, lambda answer: code(answer) == "invalid"),
     (FaultName.EMPTY, 200, lambda answer: answer.json()["total"] == 0 and "entry" not in answer.json()),
     (FaultName.GARBAGE, 200, lambda answer: answer.headers["content-type"] == "text/html" and b"<p>" in answer.content),
     (FaultName.TRUNCATED, 200, is_cut),

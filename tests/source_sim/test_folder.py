@@ -31,8 +31,8 @@ from sources_at_hand import (
 
 from source_sim import folder
 from source_sim.folder import Folder, Why
+from source_sim.offered import Kind
 from source_sim.serving import Config
-from source_sim.systems import Kind
 
 REAL = Path(os.environ.get("SWITCHPOINT_RECORDS") or Path(__file__).parents[3] / "shared" / "data" / "zib2020")
 Body = dict[str, Any]

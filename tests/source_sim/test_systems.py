@@ -48,10 +48,12 @@ from sources_at_hand import (
 
 from source_sim import medicine, population, records
 from source_sim.admission import FetchedKeys, KeysUnavailable, ura_of
-from source_sim.faults import Receive, Reply, Send, Wire, plainly
+from source_sim.faults import Reply
+from source_sim.offered import Kind
 from source_sim.population import Profile
+from source_sim.sending import Receive, Send, Wire, plainly
 from source_sim.serving import BadConfig, Config, Listener, load_config
-from source_sim.systems import Kind, Scope, SimulatedSystem, app
+from source_sim.systems import Scope, SimulatedSystem, app
 
 ENTRY = tuple[str, dict[str, Any]]
 
@@ -213,7 +215,11 @@ async def test_metadata_is_a_capability_statement(kind: Kind) -> None:
     answer = await raw(system(kind), "/fhir/metadata", "GET")
     statement = answer.json()
     get_fhir_model_class("CapabilityStatement").model_validate(statement)
-    assert tuple(each["type"] for each in statement["rest"][0]["resource"]) == TYPES[kind]
+    (rest,) = statement["rest"]
+    assert tuple(each["type"] for each in rest.get("resource", ())) == TYPES[kind]
+    assert [each["name"] for each in rest.get("operation", ())] == (
+        [] if kind is Kind.PHARMACY else ["process-message"]
+    )
 
 
 # --- tokens ----------------------------------------------------------------------------------------------------------

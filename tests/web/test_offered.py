@@ -36,7 +36,7 @@ async def test_the_statement_names_every_route(exchange: Exchange, members: Simp
         (one.resource_type or "", str(one.act)) for one in REGISTRY if one.act not in (Act.CAPABILITIES, Act.OPERATION)
     }
     assert told == wanted | ({("", "batch")} & told)
-    assert [one["name"] for one in rest["operation"]] == ["explain"]
+    assert [one["name"] for one in rest["operation"]] == ["process-message", "explain"]
     for one in rest["resource"]:
         named = {parameter["name"] for parameter in one.get("searchParam", [])}
         offered = [i for i in REGISTRY if i.resource_type == one["type"]]
@@ -62,7 +62,7 @@ async def test_outside_a_simulation_nothing_is_explained(
         reply = await serious.call("POST", "/$explain", by=members.post, token=token, resource={})
         assert (reply.status, reply.code) == (404, "not-found")
         told = (await serious.call("GET", "/metadata", by=members.post)).json
-        assert "operation" not in told["rest"][0]
+        assert [one["name"] for one in told["rest"][0]["operation"]] == ["process-message"]
     finally:
         await serious.gateway.close()
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from itertools import islice
 
 from gateway.rules.exchange import AortaId, PatientKey
 from gateway.rules.identifiers import Ura
@@ -18,18 +19,24 @@ from gateway.stores.ledger import Ledger, Transaction
 from gateway.stores.schema import instant
 
 START = datetime(2026, 11, 1, tzinfo=UTC)
-PATIENT_OF_MANY = PatientKey(b"\xff" * 12)
-"""A patient somebody tests with all day: every hundredth call is about her, up to MOST_OF_ONE."""
-MOST_OF_ONE = 400
+SOME_CHAIN = "00000000-0000-4000-9000-000000000100"
+"""The initialRequestID of the hundredth call."""
+MOST_OF_ONE = 25
+"""Calls about the one patient whose page is looked at: as many among few lines as among many."""
 PRACTICE = Ura("90000101")
+"""A custodian that stands in many lines."""
 _INITIAL, _REQUEST = "00000000-0000-4000-9000-000000000000", "00000000-0000-4000-a000-000000000000"
 _PATIENT = PatientKey(b"\xee" * 12)
 _STEP = timedelta(milliseconds=300)
-_AT_ONCE = 20_000
+_AT_ONCE = 10_000
 _SHAPES = 400
 
-_REQUESTERS = (("N6", "search-Bundle", "gp-summary", "REG-1"), ("V4", "search-Flag", "allergies", "REG-3"),
-               ("AMB", "search-Bundle", "gp-summary", "EMA-2"), ("J8", "search-Flag", "medication", "REG-4"))  # fmt: skip
+_REQUESTERS = (
+    ("N6", "search-Bundle", "gp-summary", "REG-1"),
+    ("V4", "search-Flag", "allergies", "REG-3"),
+    ("AMB", "search-Bundle", "gp-summary", "EMA-2"),
+    ("J8", "search-Flag", "medication", "REG-4"),
+)
 
 
 def _line(event: Event, fields: dict[str, Json], *, custodian: Ura | None = None, requester: Ura) -> Line:
@@ -72,32 +79,29 @@ def _call(rng: random.Random) -> list[Line]:
         whole = "partial" if failing else "complete"
         ended = _line(Event.QUERY_ANSWERED, {**told, "completeness": whole, "flags": []}, requester=us)
     shown = {**query, "system": "101", "row": row, "view": None, "basis": basis, "resources": 1}
-    disclosed = [
-        _line(Event.DISCLOSED, shown, custodian=one, requester=us) for one in sources if one not in failing
-    ]
+    disclosed = [_line(Event.DISCLOSED, shown, custodian=one, requester=us) for one in sources if one not in failing]
     return [token, _line(Event.QUERY_DECIDED, decided, requester=us), *disclosed, ended]
 
 
 Row = tuple[object, ...]
 
 
-def _rows(many: int) -> Iterator[Row]:
+def _rows(many: int, looked_at: PatientKey, first: int, until: datetime) -> Iterator[Row]:
     rng = random.Random(7)
     shapes = [[(one, journal.text_of(one)) for one in _call(rng)] for _ in range(_SHAPES)]
-    seq = call = of_one = 0
-    while seq < many:
+    seq, call, of_one, at = first, 0, 0, until - many * _STEP
+    while True:
         call += 1
         patient = PatientKey((call * 2654435761 % 2**64 // 1024).to_bytes(12, "big"))
-        if call % 100 == 0 and of_one < MOST_OF_ONE:
-            patient, of_one = PATIENT_OF_MANY, of_one + 1
+        if call % 10 == 0 and of_one < MOST_OF_ONE:
+            patient, of_one = looked_at, of_one + 1
         for line, text in rng.choice(shapes):
-            seq += 1
-            if seq <= many:
-                yield _row(seq, call, patient, line, text)
+            yield _row(seq, call, at, patient, line, text)
+            seq, at = seq + 1, at + _STEP
 
 
-def _row(seq: int, call: int, patient: PatientKey, line: Line, text: str) -> Row:
-    at = instant(START + seq * _STEP)
+def _row(seq: int, call: int, wall: datetime, patient: PatientKey, line: Line, text: str) -> Row:
+    at = instant(wall)
     initial, request = f"{_INITIAL[:-12]}{call:012}", f"{_REQUEST[:-12]}{seq:012}"
     said = (
         text.replace(_INITIAL, initial)
@@ -111,11 +115,12 @@ def _row(seq: int, call: int, patient: PatientKey, line: Line, text: str) -> Row
     return (seq, at, at, line.event.value, initial, request, patient, custodian, requester, *found, said)
 
 
-def fill(ledger: Ledger, many: int) -> None:
-    """Write lines 1 to `many` into an empty journal, straight into its table. Raises LedgerUnavailable."""
-    rows = _rows(many)
+def fill(ledger: Ledger, many: int, looked_at: PatientKey, until: datetime) -> None:
+    """Write so many lines after what is there, the last at `until`, straight into the table; some are about the patient
+    looked at. Raises LedgerUnavailable."""
+    rows = _rows(many, looked_at, ledger.read_now(journal.last) + 1, until)
     for first in range(0, many, _AT_ONCE):
-        batch = [row for _, row in zip(range(min(_AT_ONCE, many - first)), rows, strict=False)]
+        batch = list(islice(rows, min(_AT_ONCE, many - first)))
 
         def unit(tx: Transaction, batch: list[Row] = batch) -> None:
             for row in batch:

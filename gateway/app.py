@@ -5,6 +5,7 @@ Everything below takes the time, the stores and the door to the sources as argum
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import os
 import shutil
@@ -16,6 +17,7 @@ from importlib.metadata import version
 from typing import Any
 
 from gateway.fhir.answers import read_answer
+from gateway.fhir.catalogue import Match, match
 from gateway.fhir.letters import Writer
 from gateway.flows.means import Deadlines, Live, Mail, Means
 from gateway.flows.sealing_journal import Sealing, open_sealer
@@ -36,6 +38,7 @@ from gateway.stores.index_sql import SqlIndex
 from gateway.stores.keys import Keys, load_or_create
 from gateway.stores.ledger import Ledger, open_ledger
 from gateway.stores.revocation import RevocationList, Standing
+from gateway.tracing import Outward, TracedDoor, Tracing, open_tracing, traced
 from gateway.web.desk import desk_app
 from gateway.web.fhir_api import FhirApi
 from gateway.web.loopback import is_loopback
@@ -85,6 +88,7 @@ class Gateway:
     settings: Settings
     closing: AsyncExitStack
     sealing: Sealing
+    tracing: Tracing | None = None
 
     def exchange(self) -> Asgi:
         """The exchange listener's application: the FHIR paths as plain ASGI in front of the token service."""
@@ -97,7 +101,7 @@ class Gateway:
             else:
                 await token(scope, receive, send)
 
-        return app
+        return app if self.tracing is None else traced(app, self.tracing.tracer, _interaction)
 
     def desk(self, persons: tuple[TestPerson, ...] = ()) -> Asgi:
         """The desk listener's application; `persons` are whom a simulation's login lets anybody be."""
@@ -136,8 +140,10 @@ class Gateway:
         return None
 
     async def _revocation_trouble(self) -> str | None:
-        standing = self.site.revocation.check(0, wall_clock())
-        return "the revocation list is missing or expired" if standing is Standing.STALE else None
+        wall = wall_clock()
+        if self.site.revocation.check(0, wall) is not Standing.STALE:
+            return None
+        return f"the revocation list cannot be believed: {self.site.revocation.trouble(wall)}"
 
     async def _disk_trouble(self) -> str | None:
         free = shutil.disk_usage(self.settings.state_dir).free
@@ -171,7 +177,11 @@ async def open_gateway(settings: Settings) -> Gateway:
         read=read_answer,
     )
     closing.push_async_callback(sources.close)
-    means = _means(settings, ledger, index, keys, signing, sources)
+    tracing = open_tracing(os.environ, version("switchpoint"))
+    if tracing is not None:
+        closing.push_async_callback(asyncio.to_thread, tracing.close)
+    door: Outward = sources if tracing is None else TracedDoor(sources, tracing.tracer)
+    means = _means(settings, ledger, index, keys, signing, door)
     site = Site(
         means=means,
         signing=signing,
@@ -183,7 +193,16 @@ async def open_gateway(settings: Settings) -> Gateway:
         started=wall_clock(),
         version=version("switchpoint"),
     )
-    return Gateway(means, site, settings, closing, Sealing(open_sealer(ledger, settings.state_dir, wall_clock)))
+    sealing_journal = Sealing(open_sealer(ledger, settings.state_dir, wall_clock))
+    return Gateway(means, site, settings, closing, sealing_journal, tracing)
+
+
+def _interaction(method: str, path: str) -> str:
+    """What a request is called in a trace: few names, none with an id in it."""
+    if path in _TOKEN_PATHS:
+        return path
+    found = match(method, path)
+    return found.interaction.name if isinstance(found, Match) else "not-offered"
 
 
 def _open_index(settings: Settings, ledger: Ledger, keys: Keys) -> Index:
@@ -199,7 +218,7 @@ async def _prepare(index: Index) -> None:
 
 
 def _means(
-    settings: Settings, ledger: Ledger, index: Index, keys: Keys, signing: SigningKey, sources: Sources
+    settings: Settings, ledger: Ledger, index: Index, keys: Keys, signing: SigningKey, sources: Outward
 ) -> Means:
     def vouch(permit: Permit, requester: Requester, situation: Situation, query: Query, aorta: AortaId) -> str:
         return signing.voucher(
@@ -227,7 +246,7 @@ def _means(
     )
 
 
-def _mail(settings: Settings, signing: SigningKey, sources: Sources) -> Mail:
+def _mail(settings: Settings, signing: SigningKey, sources: Outward) -> Mail:
     def vouch(leave: Leave, sender: Sender | None, patient: Bsn | None, aorta: AortaId) -> str:
         return signing.delivery_voucher(
             sender,

@@ -24,6 +24,7 @@ ROOMS = {
     "web": {"flows", "fhir", "identity", "stores", "rules"},
     "settings": set(),
     "logs": set(),
+    "tracing": {"rules"},
 }
 """Which room of the gateway may import which; `app`, `cli` and `__main__` see everything."""
 

@@ -25,7 +25,7 @@ from gateway.cli.place import Misuse, find
 from gateway.flows import exported_journal
 from gateway.flows.means import Means
 from gateway.flows.proving_journal import Disproved, NotSealed, Proof, prove
-from gateway.flows.reading import note_reading
+from gateway.flows.reading import note_keeping, note_reading
 from gateway.flows.sealing_journal import Sealer, SealRefused, open_sealer, rotate_key, seal
 from gateway.flows.verifying_journal import BadExport, Elsewhere, Report, Wrong, verify
 from gateway.settings import Settings
@@ -91,7 +91,10 @@ def export(
 
     if entries and not ledger:
         with_means(find(running), note)
-    Console(stderr=True).print(f"{_with_ledger(running, ledger, act)} checkpoints")
+    written = _with_ledger(running, ledger, act)
+    if not ledger:
+        _note(running, "exported", f"{written} checkpoints")
+    Console(stderr=True).print(f"{written} checkpoints")
 
 
 def prove_command(
@@ -121,12 +124,15 @@ def archive_command(
     except ValueError as wrong:
         raise Misuse("--before wants a day, YYYY-MM-DD") from wrong
     told = _with_sealer(running, lambda sealer: exported_journal.archive(sealer, instant(day), path))
+    _note(running, "archived", f"entries {told.after + 1} to {told.through}")
     print(f"entries {told.after + 1} to {told.through} are in {path} (sha256 {told.digest})")
 
 
 def rotate_command(running: Running = None) -> None:
     """Begin a new checkpoint key, announced under the old one's signature; the old private key is destroyed."""
-    print(f"key {_with_sealer(running, lambda sealer: asyncio.run(rotate_key(sealer)))} seals from now on")
+    key = _with_sealer(running, lambda sealer: asyncio.run(rotate_key(sealer)))
+    _note(running, "key-rotated", key)
+    print(f"key {key} seals from now on")
 
 
 def seal_command(running: Running = None) -> None:
@@ -139,6 +145,10 @@ def seal_command(running: Running = None) -> None:
         return sealed
 
     print(f"{_with_sealer(running, lambda sealer: asyncio.run(all_of_it(sealer)))} entries sealed")
+
+
+def _note(running: Path | None, act: str, what: str) -> None:
+    with_means(find(running), lambda means: note_keeping(means, act, what, by=getpass.getuser()))
 
 
 # --- opening ---------------------------------------------------------------------------------------------------------

@@ -17,6 +17,7 @@ from zoneinfo import ZoneInfo
 import httpx
 from rich.console import Console
 
+from gateway.app import wall_clock
 from gateway.cli import story_messages
 from gateway.cli.ask import PERSONAS, system_from
 from gateway.cli.opened import with_means_async
@@ -24,6 +25,8 @@ from gateway.cli.showing import show
 from gateway.cli.staging import Stage
 from gateway.flows.means import Means
 from gateway.flows.operating import switch_regime
+from gateway.flows.sealing_journal import open_sealer, seal
+from gateway.flows.verifying_journal import Report, verify
 from gateway.rules.exchange import Regime
 from gateway.rules.journal import Event
 from gateway.rules.network import RegimeSwitch
@@ -273,17 +276,25 @@ class Story:
     async def told(self) -> None:
         chain = self.first_chain.partition("=")[2].partition(";")[0]
 
-        async def read(means: Means) -> tuple[list[journal.Kept], int]:
+        async def read(means: Means) -> tuple[list[journal.Kept], Report]:
             found = await means.ledger.read(lambda tx: journal.by_chain(tx, chain))
-            return found, await means.ledger.read(journal.last)
+            sealer = open_sealer(means.ledger, self.made.state, wall_clock)
+            while await seal(sealer):
+                pass
+            return found, verify(means.ledger)
 
-        found, count = await with_means_async(self.made.settings, read)
+        found, report = await with_means_async(self.made.settings, read)
         events = [kept.line.event for kept in found]
         expect(events == [Event.QUERY_DECIDED, Event.DISCLOSED, Event.QUERY_ANSWERED], f"the chain tells {events}")
         for kept in found:
             row = kept.line.fields.get("row") or ""
             self.say(f"{kept.seq:>4}  {kept.line.at:%H:%M:%S}  {kept.line.event:<15} {row}")
-        self.say(f"{count} lines in all; never a BSN, never content. `switchpoint journal tail` shows them.")
+        self.say(f"{report.entries} lines in all; never a BSN, never content. `switchpoint journal tail` shows them.")
+        told = report.first_wrong.told if report.first_wrong else ""
+        self.expect(not report.wrong and report.sealed >= found[-1].seq, f"the journal does not verify: {told}")
+        self.say(
+            f"`switchpoint journal verify`: {report.sealed} sealed in {report.checkpoints} checkpoints, untouched."
+        )
 
 
 def _saturday_night(now: datetime) -> datetime:

@@ -1,6 +1,7 @@
 """What does one worker process do? Open the gateway, serve one listener on an inherited socket, end gracefully.
 
-The desk's process also does what one process does for all: it delivers messages, seals the journal and tidies up.
+The desk's process also does what one process does for all: it delivers messages, seals and indexes the journal, and
+tidies up.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ from gateway.app import Gateway, open_gateway, settle_memory, wall_clock
 from gateway.fhir.writing import outcome
 from gateway.flows import operating, outbox_acts
 from gateway.flows.delivering import Delivery
+from gateway.flows.finding import keep_found
+from gateway.flows.tell_me import keep_telling
 from gateway.logs import json_log
 from gateway.rules.identifiers import Bsn
 from gateway.rules.people import TestPerson
@@ -92,6 +95,8 @@ async def _desk_duties(gateway: Gateway, _server: uvicorn.Server) -> None:
     async with asyncio.TaskGroup() as duties:
         duties.create_task(_taken_up_again(delivery.run))
         duties.create_task(_taken_up_again(gateway.sealing.run))
+        duties.create_task(_taken_up_again(lambda: keep_found(gateway.means.ledger)))
+        duties.create_task(_taken_up_again(lambda: keep_telling(gateway.means.ledger)))
         duties.create_task(_taken_up_again(lambda: _keep_tidy(gateway)))
 
 

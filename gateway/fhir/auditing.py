@@ -63,6 +63,7 @@ ACTIONS = MappingProxyType(
         Event.MESSAGE_RESUMED: "U",
         Event.DELIVERY_SWITCHED: "U",
         Event.GP_OF_RECORD_CHANGED: "U",
+        Event.JOURNAL_KEPT: "E",
         Event.ALERT_RAISED: "E",
         Event.OPERATOR_LOGGED_IN: "E",
         Event.OPERATOR_LOGIN_REFUSED: "E",

@@ -6,8 +6,8 @@ A password and a code's secret leave here once, when they are made. Wall time ru
 from __future__ import annotations
 
 import os
-from collections.abc import Collection
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from gateway.flows.credentials import code_at, hash_password, new_password, secret_text, secret_uri
@@ -53,46 +53,39 @@ async def add_operator(
         raise ValueError("an account has 2 to 32 small letters, digits and hyphens, a letter first")
     if not roles:
         raise ValueError("an account needs a role")
-    chosen, salt = password or new_password(), os.urandom(SALT_BYTES)
-    account = Account(name, hash_password(chosen), salt, frozenset(roles))
-    await _keep(means, account, Change.ADDED, by)
+    chosen = new_password() if password is None else password
+    account = Account(name, hash_password(chosen), os.urandom(SALT_BYTES), frozenset(roles))
+    await _keep(means, name, Change.ADDED, by, lambda _known: account)
     return _login(means, account, chosen)
 
 
 async def renew_password(means: Means, name: str, *, by: str) -> Login:
     """A new random password; who sits there with the old one is gone. Raises NoSuchAccount, LedgerUnavailable."""
-    known, chosen = await _known(means, name), new_password()
-    account = Account(name, hash_password(chosen), known.salt, known.roles, known.step)
-    await _keep(means, account, Change.PASSWORD, by)
-    return _login(means, account, chosen)
+    chosen = new_password()
+    encoded = hash_password(chosen)
+    kept = await _keep(means, name, Change.PASSWORD, by, lambda known: replace(_open(known, name), password=encoded))
+    return _login(means, kept, chosen)
 
 
 async def renew_code(means: Means, name: str, *, by: str) -> Login:
     """A new secret for an authenticator (`password` is empty: it stays). Who sits there is gone. Raises NoSuchAccount,
     LedgerUnavailable."""
-    known = await _known(means, name)
-    account = Account(name, known.password, os.urandom(SALT_BYTES), known.roles)
-    await _keep(means, account, Change.CODE, by)
-    return _login(means, account, "")
+    salt = os.urandom(SALT_BYTES)
+    kept = await _keep(means, name, Change.CODE, by, lambda known: replace(_open(known, name), salt=salt, step=-1))
+    return _login(means, kept, "")
+
+
+async def close_account(means: Means, name: str, *, by: str) -> None:
+    """Nobody logs in with it any more; who sits there is gone. Raises NoSuchAccount, LedgerUnavailable."""
+    wall = means.live.wall()
+    await _keep(means, name, Change.CLOSED, by, lambda known: replace(_open(known, name), closed=wall))
 
 
 async def code_now(means: Means, name: str) -> str:
     """The code an authenticator shows now; whoever can open the state folder could make it. Raises NoSuchAccount,
     LedgerUnavailable."""
-    known = await _known(means, name)
-    return code_at(means.keys.code_secret(known.salt), means.live.wall())
-
-
-async def close_account(means: Means, name: str, *, by: str) -> None:
-    """Nobody logs in with it any more. Raises NoSuchAccount, LedgerUnavailable."""
-    known, wall = await _known(means, name), means.live.wall()
-    line = await _line(means, known, Change.CLOSED, by)
-
-    def unit(tx: Transaction) -> None:
-        people.close(tx, name, wall)
-        journal.append(tx, line)
-
-    await means.ledger.commit(unit)
+    account = _open(await means.ledger.read(lambda tx: people.find(tx, name)), name)
+    return code_at(means.keys.code_secret(account.salt), means.live.wall())
 
 
 async def operators(means: Means) -> list[Account]:
@@ -100,28 +93,26 @@ async def operators(means: Means) -> list[Account]:
     return await means.ledger.read(people.everybody)
 
 
-async def _known(means: Means, name: str) -> Account:
-    account = await means.ledger.read(lambda tx: people.find(tx, name))
-    if account is None or account.closed is not None:
+def _open(known: Account | None, name: str) -> Account:
+    if known is None or known.closed is not None:
         raise NoSuchAccount(name)
-    return account
+    return known
 
 
-async def _keep(means: Means, account: Account, change: Change, by: str) -> None:
-    line, wall = await _line(means, account, change, by), means.live.wall()
+async def _keep(means: Means, name: str, change: Change, by: str, made: Callable[[Account | None], Account]) -> Account:
+    """Put in the place of the account what `made` makes of it, in one transaction: nobody's change undoes another's."""
+    at, wall = means.live.domain(await means.live.network()), means.live.wall()
 
-    def unit(tx: Transaction) -> None:
+    def unit(tx: Transaction) -> Account:
+        account = made(people.find(tx, name))
         people.put(tx, account, wall)
-        people.rise_all(tx, account.name)
-        journal.append(tx, line)
+        people.rise_all(tx, name)
+        roles: list[Json] = [*sorted(account.roles)]
+        fields: dict[str, Json] = {"account": name, "roles": roles, "why": change, "by": by}
+        journal.append(tx, Line(Event.OPERATOR_ACCOUNT_CHANGED, at=at, wall=wall, fields=fields))
+        return account
 
-    await means.ledger.commit(unit)
-
-
-async def _line(means: Means, account: Account, change: Change, by: str) -> Line:
-    fields: dict[str, Json] = {"account": account.name, "roles": [*sorted(account.roles)], "why": change, "by": by}
-    at = means.live.domain(await means.live.network())
-    return Line(Event.OPERATOR_ACCOUNT_CHANGED, at=at, wall=means.live.wall(), fields=fields)
+    return await means.ledger.commit(unit)
 
 
 def _login(means: Means, account: Account, password: str) -> Login:

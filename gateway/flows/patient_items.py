@@ -148,13 +148,18 @@ class Item:
 _QUERIES = frozenset({Event.QUERY_DECIDED, Event.QUERY_REFUSED, Event.QUERY_FAILED})
 
 
+def is_afterwards(reader: Transaction, kept: Kept) -> bool:
+    """Whether this line is told with the decision that stands before it in the same call."""
+    return kept.line.event in _AFTERWARDS and patient_lines.began_with(reader, kept, Event.QUERY_DECIDED)
+
+
 # --- one item --------------------------------------------------------------------------------------------------------
 
 
 def item_of(reader: Transaction, network: Network, party: Party, kept: Kept) -> Item | None:
     """What this line tells to whom looks as `party`; None when another line tells it."""
     line = kept.line
-    if line.event in _AFTERWARDS and patient_lines.began_with(reader, kept, Event.QUERY_DECIDED):
+    if is_afterwards(reader, kept):
         return None
     told = view(line, Audience.PATIENT)
     item = Item(

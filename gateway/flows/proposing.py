@@ -36,6 +36,8 @@ class CannotSwitch(StrEnum):
     LAPSED = "lapsed"
     OVERTAKEN = "overtaken"
     IS_OFF = "is-off"
+    ALWAYS_ON = "always-on"
+    """The standing rules are never switched."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +87,8 @@ async def propose(
 ) -> Proposal | CannotSwitch:
     """Ask for a regime to be switched on; a second operator confirms. Raises LedgerUnavailable."""
     at, wall = means.live.domain(await means.live.network()), means.live.wall()
+    if regime not in SWITCHABLE:
+        return CannotSwitch.ALWAYS_ON
     if not reason.strip():
         return CannotSwitch.NO_REASON
     if until is not None and until <= at:
@@ -117,7 +121,7 @@ async def confirm(means: Means, id: int, *, by: str) -> RegimeSwitch | CannotSwi
             _note(tx, proposal, "own-proposal", by, at, wall)
             return CannotSwitch.OWN
         proposals.settle(tx, id, Ended.CONFIRMED, by=by, at=wall)
-        switch = RegimeSwitch(proposal.regime, True, at, f"{proposal.who} and {by}", proposal.reason, proposal.until)
+        switch = RegimeSwitch(proposal.regime, True, at, f"{proposal.who}, {by}", proposal.reason, proposal.until)
         _switch(tx, switch, wall)
         return switch
 
@@ -145,6 +149,8 @@ async def stop(means: Means, regime: Regime, *, reason: str, by: str) -> RegimeS
     LedgerUnavailable."""
     network = await means.live.network()
     at = means.live.domain(network)
+    if regime not in SWITCHABLE:
+        return CannotSwitch.ALWAYS_ON
     if not reason.strip():
         return CannotSwitch.NO_REASON
     if regime not in regimes.active(network.switches, at):

@@ -135,3 +135,11 @@ def _unpacked(where: bytes) -> _Window:
         total=int.from_bytes(where[23:29], "big"),
         before=int.from_bytes(where[:6], "big"),
     )
+
+
+async def note_keeping(means: Means, act: str, what: str, *, by: str) -> None:
+    """Write that an operator exported or archived the journal, or turned its key. Raises LedgerUnavailable."""
+    network = await means.live.network()
+    fields: dict[str, Json] = {"act": act, "by": by, "what": what}
+    line = Line(Event.JOURNAL_KEPT, at=means.live.domain(network), wall=means.live.wall(), fields=fields)
+    await means.ledger.commit(lambda tx: journal.append(tx, line))

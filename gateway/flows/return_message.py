@@ -216,20 +216,18 @@ async def _take_in(means: Means, scene: _Scene, judged: Sending, body: bytes, di
     sealed = seal(means, envelope, scene.message.patient, body)
     lines = _accepted_lines(means, scene, judged, len(body))
 
-    def unit(tx: Transaction) -> Held:
+    def unit(tx: Transaction) -> None:
         check_unmoved(tx, scene.network, envelope.patient, scene.patient_version)
         taken = outbox.accept(tx, envelope, digest, sealed, lane=scene.to.ura, reason=scene.to.missing)
         if taken.standing is not Standing.NEW:
             raise Moved
         for one in lines:
             journal.append(tx, one)
-        held = outbox.find(tx, envelope.id)
-        assert held is not None, "it was written just now"
-        return held
 
     means.mail.reached("accept")
-    held = await means.ledger.commit(unit)
+    await means.ledger.commit(unit)
     means.mail.reached("commit")
+    held = outbox.as_accepted(envelope, lane=scene.to.ura, reason=scene.to.missing)
     return Accepted(held, created=True)
 
 

@@ -247,9 +247,11 @@ class Tally:
             p95=took.percentile(0.95),
         )
 
-    def sources(self) -> list[SourceHealth]:
-        """Every source that was asked, the worst first: by standing, then by failures, then by number."""
-        told = [_health(*key, source) for key, source in self._sources.items()]
+    def sources(self, until: datetime) -> list[SourceHealth]:
+        """Every source that was asked, with its numbers of the hour before `until`, to ten minutes; the worst first: by
+        standing, then by failures, then by number."""
+        since = _minute(until - HOUR) // _STEP_MINUTES
+        told = [_health(*key, source, since) for key, source in self._sources.items()]
         worst = list(reversed(Standing))
         return sorted(told, key=lambda one: (worst.index(one.standing), -one.failed, one.custodian, one.system))
 
@@ -263,10 +265,11 @@ def legs_of(line: Line) -> Iterator[Mapping[str, Json]]:
     return (leg for leg in legs if isinstance(leg, dict)) if isinstance(legs, list) else iter(())
 
 
-def _health(custodian: str, system: str, source: _Source) -> SourceHealth:
-    took = Durations(durations.counts for _, durations in source.steps.values())
+def _health(custodian: str, system: str, source: _Source, since: int) -> SourceHealth:
+    steps = [counted for step, counted in source.steps.items() if step >= since]
+    took = Durations(durations.counts for _, durations in steps)
     outcomes: Counter[str] = Counter()
-    for counts, _ in source.steps.values():
+    for counts, _ in steps:
         outcomes.update(counts)
     return SourceHealth(
         custodian=custodian,

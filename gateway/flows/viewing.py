@@ -48,7 +48,8 @@ class Seal:
 
 @dataclass(frozen=True, slots=True)
 class Now:
-    """Everything the front page tells. `counted_since` is wall time: how far back the counts reach by now.
+    """Everything the front page tells. `counted_since` is wall time: how far back the counts reach by now; `whole`:
+    that is a day, or all there is.
     `ages` has one number more than AGES: undelivered messages by age, the youngest first."""
 
     wall: datetime
@@ -57,6 +58,7 @@ class Now:
     totals: Totals
     sources: Sequence[SourceHealth]
     counted_since: datetime
+    whole: bool
     mail: Gauges
     ages: Sequence[int]
     seal: Seal
@@ -184,6 +186,7 @@ class Lookout:
     async def now(self) -> Now:
         """What is to be told of this moment. Raises LedgerUnavailable."""
         await self.begin()
+        await self.look()
         wall = self._means.live.wall()
         mail = await gauges(self._means)
         ages, seal = await self._standing(wall)
@@ -192,8 +195,9 @@ class Lookout:
             hour=self.tally.slots(wall, timedelta(minutes=1), 60),
             day=self.tally.slots(wall, timedelta(minutes=10), 144),
             totals=self.tally.totals(wall, HOUR),
-            sources=self.tally.sources(),
-            counted_since=wall - DAY if self.whole else self._counted_since or wall,
+            sources=self.tally.sources(wall),
+            counted_since=self._counted_since or wall,
+            whole=self.whole,
             mail=mail,
             ages=ages,
             seal=seal,

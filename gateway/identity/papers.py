@@ -18,12 +18,14 @@ _UNREADABLE = (OSError, ValueError, TypeError, UnsupportedAlgorithm)
 
 
 def expiries(certificate: Path, ca: Path, crl: Path) -> tuple[Expiry, ...]:
-    """Every certificate in these files, and the revocation list. Never raises for what is wrong with a file."""
-    return (
+    """Every certificate in these files, each once, and the revocation list. Never raises for what is wrong with a
+    file."""
+    found = (
         *_told(Paper.CERTIFICATE, certificate, _certificates),
         *_told(Paper.AUTHORITY, ca, _certificates),
         *_told(Paper.REVOCATION_LIST, crl, _list),
     )
+    return tuple(dict.fromkeys(found))
 
 
 _Read = Callable[[Paper, bytes], Iterator[Expiry]]

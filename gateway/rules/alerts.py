@@ -46,6 +46,9 @@ class Alert(StrEnum):
     DISK = "disk"
     OUTBOX_OLD = "outbox-old"
     DELIVERY_STOPPED = "delivery-stopped"
+    """To everybody."""
+    LANES_STOPPED = "lanes-stopped"
+    """To some recipients."""
     INDEX = "index"
     LEDGER = "ledger"
     REVIEW_OVERDUE = "review-overdue"
@@ -180,9 +183,10 @@ def _checks(facts: Facts) -> Iterator[Raised]:
 def _messages(facts: Facts) -> Iterator[Raised]:
     if facts.oldest_message >= OLDEST_MESSAGE:
         yield Raised(Alert.OUTBOX_OLD, Level.WARN, count=int(facts.oldest_message.total_seconds() // 3600))
-    if facts.all_stopped or facts.lanes_stopped:
-        level = Level.BAD if facts.all_stopped else Level.WARN
-        yield Raised(Alert.DELIVERY_STOPPED, level, count=facts.lanes_stopped)
+    if facts.all_stopped:
+        yield Raised(Alert.DELIVERY_STOPPED, Level.BAD)
+    if facts.lanes_stopped:
+        yield Raised(Alert.LANES_STOPPED, Level.WARN, count=facts.lanes_stopped)
 
 
 def _reviews(facts: Facts) -> Iterator[Raised]:

@@ -35,7 +35,8 @@ from gateway.rules.table import Action
 
 
 class Onlooker(StrEnum):
-    """Who may come to ask, as a patient would say it; `..-urgent`: the same post in an emergency."""
+    """Who may come to ask, as a patient would say it; the same post in an emergency
+    and without is two."""
 
     GP_POST = "gp-post"
     GP_POST_URGENT = "gp-post-urgent"
@@ -173,11 +174,13 @@ def sight(place: Place, statements: Sequence[Statement], regimes: frozenset[Regi
 
 
 def _opens(facts: Facts, place: Place, statements: Sequence[Statement], at: datetime) -> bool:
-    held = place.held
+    admission, held = admit(facts), place.held
+    if admission.bar is not None:
+        return False
     pointer = Pointer("", _NOBODY, held.custodian, _NO_SYSTEM, held.category, held.latent, "")
     state = consent.state(statements, _asked(place, facts, held.category), at)
     on_yes = consent.stands_on_yes(statements, held.custodian, held.category, at)
-    return decide(admit(facts), pointer, state, on_yes).permitted
+    return decide(admission, pointer, state, on_yes).permitted
 
 
 def _asked(place: Place, facts: Facts, category: Category) -> consent.Asked:
@@ -221,8 +224,12 @@ def effect(
     `kinds` what the organisations are that statements name, `gp` the GP of record."""
     places = may_be_seen(held, [*before, *after], kinds)
     changes = [change for place in places if (change := _change(place, before, after, regimes, at))]
-    ended = tuple(one for one in held if one.registered and consent.ends_entry(after, one.custodian, one.category, at))
+    ended = tuple(one for one in held if one.registered and _ends(one, after, at) and not _ends(one, before, at))
     return Effect(_together(changes), ended, _reports(before, after, gp, at))
+
+
+def _ends(held: Held, statements: Sequence[Statement], at: datetime) -> bool:
+    return consent.ends_entry(statements, held.custodian, held.category, at)
 
 
 def _change(
@@ -244,8 +251,11 @@ _EVERY_REGIME = frozenset(Regime)
 
 
 def _together(changes: Sequence[Change]) -> tuple[Change, ...]:
-    """Changes that differ only in what is seen, as one; what is felt first goes first."""
-    told = sorted(changes, key=_order)
+    """Changes that differ only in what is seen, as one; what is felt first goes first. What changes for an organisation
+    by name just as for others of its kind is not told again."""
+    everybody = [one for one in changes if one.organisation is None]
+    own = (one for one in changes if one.organisation and replace(one, organisation=None) not in everybody)
+    told = sorted([*everybody, *own], key=_order)
     return tuple(
         replace(same[0], what=tuple(held for one in same for held in one.what))
         for same in (list(group) for _, group in groupby(told, key=_order))
@@ -253,6 +263,7 @@ def _together(changes: Sequence[Change]) -> tuple[Change, ...]:
 
 
 def _order(change: Change) -> tuple[int, int, str, str, str]:
+    """By when, who and how; within that the order in which the data were given stays."""
     place = list(Onlooker).index(change.onlooker)
     named = change.organisation.digits if change.organisation else ""
     return (list(When).index(change.when), place, named, change.before, change.after)

@@ -64,6 +64,7 @@ class Event(StrEnum):
     DELIVERY_SWITCHED = "delivery-switched"
     GP_OF_RECORD_CHANGED = "gp-of-record-changed"
     ALERT_RAISED = "alert-raised"
+    JOURNAL_KEPT = "journal-kept"
     OPERATOR_LOGGED_IN = "operator-logged-in"
     OPERATOR_LOGIN_REFUSED = "operator-login-refused"
     OPERATOR_LOGGED_OUT = "operator-logged-out"
@@ -221,6 +222,8 @@ FIELDS: dict[Event, dict[str, Audience]] = {
     },
     # `former` is empty for a first enrolment; `why`: enrolled, moved or ended
     Event.GP_OF_RECORD_CHANGED: {**WHO, "former": _A.ALL, "current": _A.ALL, "since": _A.ALL, "why": _A.ALL},
+    # `act`: exported, archived or key-rotated; `what`: through which entry, or which key
+    Event.JOURNAL_KEPT: {"act": _A.OPERATOR, "by": _A.OPERATOR, "what": _A.OPERATOR},
     Event.ALERT_RAISED: {
         "alert": _A.OPERATOR,
         "organisation": _A.OPERATOR,

@@ -32,7 +32,7 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One disclosure to review: its journal line's number, its ground, when it was (domain time), the newest verdict."""
+    """One disclosure to review: its journal line's number, its ground, when it was (domain time), the last verdict."""
 
     line: int
     basis: str

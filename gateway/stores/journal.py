@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -198,8 +199,8 @@ def line_of(text: str) -> Line:
         wall=moment(kept.wall),
         aorta=None if kept.aorta is None else AortaId(*kept.aorta),
         patient=None if kept.patient is None else PatientKey(bytes.fromhex(kept.patient)),
-        custodian=None if kept.custodian is None else Ura(kept.custodian),
-        requester=None if kept.requester is None else Ura(kept.requester),
+        custodian=None if kept.custodian is None else _ura(kept.custodian),
+        requester=None if kept.requester is None else _ura(kept.requester),
         fields=kept.fields,
     )
 
@@ -215,6 +216,7 @@ class _Text(msgspec.Struct, forbid_unknown_fields=True):
     wall: int
 
 
+_ura = lru_cache(maxsize=16_384)(Ura)
 _CANONICAL = msgspec.json.Encoder(order="deterministic")
 _END = 2**62
 _A_TRIP = 128

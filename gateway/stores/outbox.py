@@ -31,6 +31,7 @@ __all__ = [
     "Standing",
     "Stop",
     "accept",
+    "as_accepted",
     "by_key",
     "claim",
     "counts",
@@ -96,17 +97,29 @@ def accept(
 
     `digest` tells its bytes from others under the same sender and message id. A repeat writes nothing.
     """
-    parked = lane is None or reason is not None
-    why = (reason or Reason.NO_GP_OF_RECORD) if parked else None
+    queue, why = _placed(lane, reason)
     row = tx.row(
         f"{outbox_row.INSERT} ON CONFLICT (sender, message_id) DO NOTHING RETURNING seq",
-        *outbox_row.values(envelope, digest, lane=None if parked else lane, reason=why),
+        *outbox_row.values(envelope, digest, lane=queue, reason=why),
     )
     if row is None:
         return _again(tx, envelope, digest)
     tx.run("INSERT INTO payload VALUES (?, ?, ?)", row[0], sealed.key_id, sealed.sealed)
     tx.run("UPDATE tally SET number = number + 1 WHERE name = 'accepted'")
     return Acceptance(envelope.id, Standing.NEW)
+
+
+def as_accepted(envelope: Envelope, *, lane: Ura | None, reason: str | None) -> Held:
+    """What `find` gives right after this message was accepted as new."""
+    queue, why = _placed(lane, reason)
+    return outbox_row.just_accepted(envelope, lane=queue, reason=why)
+
+
+def _placed(lane: Ura | None, reason: str | None) -> tuple[Ura | None, str | None]:
+    """The lane a new message queues in, or None and why it is parked."""
+    if lane is not None and reason is None:
+        return lane, None
+    return None, reason or Reason.NO_GP_OF_RECORD
 
 
 def _again(tx: Transaction, envelope: Envelope, digest: bytes) -> Acceptance:

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+
+import msgspec
 
 from gateway.rules import redelivery
 from gateway.rules.exchange import (
@@ -113,6 +115,25 @@ def values(envelope: Envelope, digest: bytes, *, lane: Ura | None, reason: str |
     )
 
 
+def just_accepted(envelope: Envelope, *, lane: Ura | None, reason: str | None) -> Held:
+    """The message as a new row with these `values` would be read: it need not be."""
+    stays = redelivery.PARKED if lane is None else redelivery.ON_THE_WAY
+    return Held(
+        envelope=envelope,
+        state=State.PARKED if lane is None else State.WAITING,
+        reason=reason,
+        attempts=0,
+        unmarked=0,
+        doubtful=False,
+        begun=None,
+        due=envelope.accepted,
+        expires=envelope.accepted + stays,
+        changed=envelope.accepted,
+        lane=lane,
+        delivered_to=None,
+    )
+
+
 def held(row: Row) -> Held:
     """The message that stands in these COLUMNS."""
     state, reason, attempts, unmarked, doubtful, begun, due, expires, changed, lane, to = row[11:22]
@@ -156,13 +177,7 @@ def _ura(digits: str | None) -> Ura | None:
 
 def origin(sender: Sender) -> str:
     """The sender as JSON text; times keep their offset and their microseconds."""
-    return json.dumps(asdict(sender), default=_plain, ensure_ascii=False, separators=(",", ":"))
-
-
-def _plain(value: object) -> str:
-    if isinstance(value, datetime):
-        return value.isoformat()
-    raise TypeError(f"a sender holds no {type(value).__name__}")
+    return msgspec.json.encode(sender).decode()
 
 
 def sender_of(text: str) -> Sender:

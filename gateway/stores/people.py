@@ -52,17 +52,18 @@ class Seat:
 
 
 def put(tx: Transaction, account: Account, at: datetime) -> None:
-    """Add an account, or give a known one this password, salt and roles; a closed one is open again."""
+    """Add an account, or make a known one exactly this."""
     tx.run(
-        "INSERT INTO operator VALUES (?, ?, ?, ?, ?, ?, NULL) ON CONFLICT (name) DO UPDATE SET"
+        "INSERT INTO operator VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (name) DO UPDATE SET"
         " password = excluded.password, salt = excluded.salt, roles = excluded.roles, step = excluded.step,"
-        " closed = NULL",
+        " closed = excluded.closed",
         account.name,
         account.password,
         account.salt,
         ",".join(sorted(account.roles)),
         account.step,
         instant(at),
+        None if account.closed is None else instant(account.closed),
     )
 
 
@@ -74,12 +75,6 @@ def find(tx: Transaction, name: str) -> Account | None:
 def everybody(tx: Transaction) -> list[Account]:
     """Every account, closed ones too, by name."""
     return [_account(row) for row in tx.rows(f"SELECT {_ACCOUNT} FROM operator ORDER BY name")]  # noqa: S608
-
-
-def close(tx: Transaction, name: str, at: datetime) -> bool:
-    """Nobody can log in with this account any more, and who sits there is gone. False: there is no such open one."""
-    rise_all(tx, name)
-    return tx.run("UPDATE operator SET closed = ? WHERE name = ? AND closed IS NULL", instant(at), name) == 1
 
 
 def use_step(tx: Transaction, account: Account, step: int) -> bool:

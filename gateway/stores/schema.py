@@ -259,6 +259,18 @@ _ACTS = (
     "INSERT INTO review_mark VALUES (1, 0)",
 )
 
+# what one of two who must agree proposed; of whom wants to be told only the last three digits are kept
+_TOLD = (
+    "CREATE TABLE proposed_choice (id TEXT PRIMARY KEY, patient {blob} NOT NULL, wish TEXT NOT NULL,"
+    " stated_by TEXT NOT NULL, at BIGINT NOT NULL)",
+    "CREATE INDEX proposed_choice_patient ON proposed_choice (patient, at)",
+    "CREATE TABLE tell_me (patient {blob} PRIMARY KEY, digits TEXT NOT NULL, subjects TEXT NOT NULL,"
+    " after BIGINT NOT NULL)",
+    "CREATE TABLE mailbox (line BIGINT NOT NULL, patient {blob} NOT NULL, digits TEXT NOT NULL, subject TEXT NOT NULL,"
+    " at BIGINT NOT NULL, PRIMARY KEY (patient, line)) {packed}",
+    "INSERT INTO tally VALUES ('told', 0)",
+)
+
 STEPS: tuple[tuple[str, ...], ...] = (
     (*_NETWORK, *_CONSENT, *_JOURNAL, *_ONCE, *_INDEX, *_PROBE),
     (*_OUTBOX, *_ENROLMENT),
@@ -266,6 +278,7 @@ STEPS: tuple[tuple[str, ...], ...] = (
     _PEOPLE,
     _FOUND,
     _ACTS,
+    _TOLD,
 )
 """Step n brings a ledger from version n-1 to n. A step that was released is never edited; a change is a new step."""
 

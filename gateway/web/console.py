@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Any
 from zoneinfo import ZoneInfo
 
 from fastapi import APIRouter, Depends, FastAPI, Request
@@ -17,6 +17,7 @@ from gateway.flows.viewing import Lookout, Now
 from gateway.rules.exchange import Kind
 from gateway.rules.finding import Outcome
 from gateway.rules.identifiers import Ura
+from gateway.rules.message import State
 from gateway.rules.network import Network
 from gateway.rules.people import OperatorSits, Role
 from gateway.web import console_call, console_log
@@ -27,6 +28,9 @@ from gateway.web.plots import Mark, Series, bars, lines
 
 SOURCES_SHOWN = 20
 _DUTCH_TIME = ZoneInfo("Europe/Amsterdam")
+AGE_WORDS = ("minute", "five-minutes", "hour", "day", "older")
+"""The words for the ages of `flows/viewing.py`, the youngest first."""
+_UNITS = {"day": 86_400, "hour": 3600, "minute": 60, "second": 1}
 _SIGN = {Standing.WELL: "good", Standing.FALTERING: "warn", Standing.BROKEN: "bad"}
 
 
@@ -57,30 +61,51 @@ def router(desk: Desk) -> APIRouter:
     async def now(request: Request, who: Annotated[OperatorSits, Depends(require(Role.VIEWER))]) -> Response:
         wrong = {name: why for name, check in desk.checks.items() if (why := await check()) is not None}
         found, network = await lookout.now(), await desk.means.live.network()
-        words = visit_of(request).words
         return desk.pages.render(
-            request,
-            "console_now.html",
-            wrong=wrong,
-            now=found,
-            kinds=kind_rows(found.totals),
-            outcomes=tuple(Outcome),
-            emergency_share=share(found.totals.emergencies, found.totals.asked),
-            sources=found.sources[:SOURCES_SHOWN],
-            others=max(0, len(found.sources) - SOURCES_SHOWN),
-            troubled=sum(one.standing is not Standing.WELL for one in found.sources),
-            sign=_SIGN,
-            name_of=lambda source: name_of(network, source),
-            ages=list(zip(("minute", "five", "hour", "day", "older"), found.ages, strict=True)),
-            plots=plots(words, found),
-            last_minutes=list(reversed(found.hour))[:15],
-            desk_started=desk.started,
-            quiet=quiet(found),
+            request, "console_now.html", wrong=wrong, **shown(visit_of(request).words, desk, found, network)
         )
 
-    routes.include_router(console_log.router(desk, lookout))
-    routes.include_router(console_call.router(desk))
+    console_log.add(routes, desk, lookout)
+    console_call.add(routes, desk)
     return routes
+
+
+def shown(words: Words, desk: Desk, now: Now, network: Network) -> dict[str, Any]:
+    """What the page's template needs beside the checks."""
+    totals = now.totals
+    return {
+        "now": now,
+        "outcomes": tuple(Outcome),
+        "kinds": kind_rows(totals),
+        "served": served(totals),
+        "failed": totals.of(Outcome.FAILED),
+        "partial": totals.of(Outcome.PARTIAL),
+        "emergency_share": share(totals.emergencies, totals.asked),
+        "sources": now.sources[:SOURCES_SHOWN],
+        "others": max(0, len(now.sources) - SOURCES_SHOWN),
+        "troubled": sum(one.standing is not Standing.WELL for one in now.sources),
+        "sign": _SIGN,
+        "name_of": lambda source: name_of(network, source),
+        "ages": list(zip(AGE_WORDS, now.ages, strict=True)),
+        "states": [(state.value, now.mail.of.get(state, 0)) for state in State],
+        "plots": plots(words, now),
+        "span": lambda seconds: span(words, seconds),
+        "quiet": quiet(now),
+        "version": desk.settings.version,
+        "desk_started": desk.started,
+    }
+
+
+def served(totals: Totals) -> float | None:
+    """Of the calls that were allowed, how many per cent got their answer, also an empty or a partial one."""
+    allowed = totals.number - totals.of(Outcome.REFUSED)
+    return share(allowed - totals.of(Outcome.FAILED), allowed)
+
+
+def span(words: Words, seconds: float) -> str:
+    """A stretch of time in its largest whole unit."""
+    unit = next((unit for unit in _UNITS if seconds >= _UNITS[unit]), "second")
+    return words(f"console.span.{unit}", number=int(seconds // _UNITS[unit]))
 
 
 def kind_rows(totals: Totals) -> list[KindRow]:

@@ -16,7 +16,7 @@ from fastapi.responses import Response
 from markupsafe import Markup
 
 from gateway.flows import retelling, sitting
-from gateway.flows.retelling import Chain, Step
+from gateway.flows.retelling import Step
 from gateway.flows.tallying import ANSWERED
 from gateway.rules.exchange import Failing
 from gateway.rules.journal import Event, Json
@@ -48,9 +48,8 @@ class Leg:
     released: bool
 
 
-def router(desk: Desk) -> APIRouter:
+def add(routes: APIRouter, desk: Desk) -> None:
     """`/calls/{initial}`."""
-    routes = APIRouter()
 
     @routes.get("/calls/{initial}")
     async def call(
@@ -76,8 +75,6 @@ def router(desk: Desk) -> APIRouter:
             repeat=repeated(chain, desk.settings.exchange_base),
             shifted=any(step.at != step.wall for step in chain.steps),
         )
-
-    return routes
 
 
 def facts_of(step: Step) -> list[tuple[str, str]]:

@@ -60,9 +60,9 @@ class Streams:
         self.open -= 1
 
 
-def router(desk: Desk, lookout: Lookout) -> APIRouter:
+def add(routes: APIRouter, desk: Desk, lookout: Lookout) -> None:
     """`/log` and `/log/events`."""
-    routes, streams = APIRouter(), Streams()
+    streams = Streams()
 
     @routes.get("/log")
     async def log(
@@ -82,7 +82,8 @@ def router(desk: Desk, lookout: Lookout) -> APIRouter:
             status=HTTPStatus.BAD_REQUEST if filters.wrong else HTTPStatus.OK,
             filters=filters,
             found=found,
-            names=names,
+            names=_by_digits(names),
+            fresh=False,
             before=before,
             live=before is None and not filters.wrong,
             **_CHOICES,
@@ -101,15 +102,17 @@ def router(desk: Desk, lookout: Lookout) -> APIRouter:
         await lookout.begin()
         start = _last_event(request, after)
         streams.enter()
-        stream = _follow(desk, request, lookout, streams, filters, names, start)
+        stream = _follow(desk, request, lookout, streams, filters, _by_digits(names), start)
         return StreamingResponse(stream, media_type=_SSE, headers={"x-accel-buffering": "no"})
-
-    return routes
 
 
 async def _names(desk: Desk) -> dict[Ura, str]:
     network = await desk.means.live.network()
     return {ura: one.name for ura, one in network.organisations.items()}
+
+
+def _by_digits(names: Mapping[Ura, str]) -> dict[str, str]:
+    return {ura.digits: name for ura, name in names.items()}
 
 
 def _last_event(request: Request, after: int) -> int:
@@ -128,7 +131,7 @@ async def _follow(
     lookout: Lookout,
     streams: Streams,
     filters: Filters,
-    names: Mapping[Ura, str],
+    names: Mapping[str, str],
     after: int,
 ) -> AsyncIterator[bytes]:
     """The stream, until the browser leaves, the operator no longer sits there, or the ledger cannot be read."""
@@ -145,7 +148,7 @@ async def _follow(
 
 
 async def _for_a_while(
-    desk: Desk, request: Request, lookout: Lookout, filters: Filters, names: Mapping[Ura, str], after: int
+    desk: Desk, request: Request, lookout: Lookout, filters: Filters, names: Mapping[str, str], after: int
 ) -> AsyncIterator[tuple[int, bytes]]:
     """Blocks of events, each with how far it goes, for some seconds."""
     until = lookout.clock() + _PATIENCE_SECONDS
@@ -158,8 +161,9 @@ async def _for_a_while(
         yield after, block or b": still here\n\n"
 
 
-def _row(desk: Desk, request: Request, line: LogLine, names: Mapping[Ura, str]) -> bytes:
-    return desk.pages.render(request, "console_row.html", line=line, names=names, fresh=True).body.strip()
+def _row(desk: Desk, request: Request, line: LogLine, names: Mapping[str, str]) -> bytes:
+    row = desk.pages.render(request, "console_row.html", line=line, names=names, fresh=True).body
+    return bytes(row).strip()
 
 
 def _event(line: LogLine, row: bytes) -> bytes:

@@ -1,7 +1,7 @@
 """How does somebody else do this call again? The recorded call as a `curl` command and as a test to run.
 
-The journal holds no patient's number and no content, so both carry a fictional number that lies outside every
-simulation's own persons. Only searches can be told again: what a message said is not known here.
+The journal holds no patient's number and no content, so both take the number of a test person from the environment.
+Only searches can be told again: what a message said is not known here.
 """
 
 from __future__ import annotations
@@ -12,12 +12,9 @@ from dataclasses import dataclass
 
 from gateway.fhir.catalogue import DOCUMENT_PATIENT, PATIENT, REGISTRY, SUBJECT, Act, Interaction
 from gateway.flows.retelling import Chain, Step
-from gateway.rules.exchange import Category
+from gateway.rules.exchange import ORGANISATION_TYPES, Category
 from gateway.rules.identifiers import BSN_SYSTEM
 from gateway.rules.journal import Event, Json
-
-PLACEHOLDER = "999950009"
-"""Passes the eleven-test and is nobody's: free for whoever tests from outside (interface.md section 7)."""
 
 _DECIDED = Event.QUERY_DECIDED, Event.QUERY_REFUSED, Event.LOCALISED
 _SEARCHES = {one.name: one for one in REGISTRY if one.act is Act.SEARCH and one.method == "POST"}
@@ -60,8 +57,8 @@ def _curl(step: Step, search: Interaction, base: str) -> str:
     ]
     return "\n".join(
         (
-            f"# asked by a system of type {step.seen.get('organisation_type', '?')}: `switchpoint join` makes one in ./mine",
-            f"BSN={PLACEHOLDER}  # fictional",
+            f"# asked by a system of type {_type(step.seen)}; `switchpoint join --type … --out mine` makes one",
+            'BSN="${SWITCHPOINT_BSN:?set it to the number of a test person}"',
             'TOKEN=$(switchpoint token --as ./mine --bsn "$BSN")',
             "curl --cacert mine/ca.pem --cert mine/client.pem --key mine/client.key \\",
             '  --header "Authorization: Bearer $TOKEN" \\',
@@ -70,6 +67,12 @@ def _curl(step: Step, search: Interaction, base: str) -> str:
             "",
         )
     )
+
+
+def _type(seen: Mapping[str, Json]) -> str:
+    """The organisation's type; what stands in a comment must be one of ours."""
+    told = str(seen.get("organisation_type"))
+    return told if told in ORGANISATION_TYPES else "unknown"
 
 
 def _claims(seen: Mapping[str, Json]) -> dict[str, object]:
@@ -102,8 +105,7 @@ def _scenario(chain: Chain, step: Step, search: Interaction) -> str:
     form = dict(_parameters(search, seen))
     return _SCENARIO.format(
         initial=chain.initial,
-        kind=seen.get("organisation_type", "?"),
-        placeholder=PLACEHOLDER,
+        kind=_type(seen),
         claims=_python(_claims(seen)),
         contact=repr(seen.get("contact_kind")),
         verbal=repr(bool(seen.get("attestation"))),
@@ -126,13 +128,14 @@ import os
 import uuid
 from datetime import datetime, timedelta
 from pathlib import Path
+from time import time
 
 import httpx
 from joserfc import jwt
 from joserfc.jwk import ECKey
 
 MINE = Path(os.environ["SWITCHPOINT_JOINED"])
-BSN = os.environ.get("SWITCHPOINT_BSN", "{placeholder}")
+BSN = os.environ["SWITCHPOINT_BSN"]
 TOLD = json.loads((MINE / "join.json").read_text())
 CLAIMS = {claims}
 CONTACT, ASKED_ON_THE_SPOT = {contact}, {verbal}
@@ -162,7 +165,7 @@ def domain_now():
 
 
 def assertion(now):
-    wall = int(datetime.now().timestamp())
+    wall = int(time())
     begun = (now - timedelta(hours=1)).isoformat()
     claims = {{**CLAIMS, "patient": BSN, "organisation": TOLD["ura"], "iss": TOLD["application"]}}
     claims |= {{"aud": TOLD["token_endpoint"], "iat": wall, "exp": wall + 60, "jti": str(uuid.uuid4())}}

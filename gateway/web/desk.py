@@ -7,22 +7,31 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from http import HTTPStatus
-from typing import Any
 
 from fastapi import APIRouter, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse, RedirectResponse, Response
+from fastapi.responses import RedirectResponse, Response
 from starlette.exceptions import HTTPException
 
-from gateway.flows.outbox_gauges import gauges
 from gateway.stores.index import IndexUnavailable
 from gateway.stores.ledger import LedgerUnavailable
-from gateway.web import clock, console, digid, login
+from gateway.web import (
+    alerts_page,
+    clock,
+    console,
+    digid,
+    login,
+    messages_page,
+    participants_page,
+    patient,
+    patient_choices,
+    regimes_page,
+    review_page,
+    watching,
+)
 from gateway.web.admission import Unadmitted
 from gateway.web.clock import problem
 from gateway.web.edge import Asgi, guarded
-from gateway.web.loopback import is_stranger
-from gateway.web.metrics import CONTENT_TYPE, exposition
 from gateway.web.pages import Desk
 
 _PARTS: tuple[Callable[[Desk], APIRouter], ...] = (
@@ -30,6 +39,14 @@ _PARTS: tuple[Callable[[Desk], APIRouter], ...] = (
     digid.router,
     console.router,
     clock.router,
+    regimes_page.router,
+    review_page.router,
+    messages_page.router,
+    participants_page.router,
+    alerts_page.router,
+    watching.router,
+    patient.router,
+    patient_choices.router,
 )
 """The modules of pages; each says itself whom its pages are for."""
 
@@ -46,38 +63,9 @@ def desk_app(desk: Desk) -> Asgi:
 
 def parts(desk: Desk) -> list[APIRouter]:
     """Every router of the desk; what paths they have is what the navigation offers."""
-    found = [_watching(desk), _files(desk), *(part(desk) for part in _PARTS)]
+    found = [_files(desk), *(part(desk) for part in _PARTS)]
     desk.pages.offered = frozenset(str(getattr(route, "path", "")) for part in found for route in part.routes)
     return found
-
-
-# --- for watchdogs ---------------------------------------------------------------------------------------------------
-
-
-def _watching(desk: Desk) -> APIRouter:
-    routes = APIRouter()
-
-    @routes.get("/health/live")
-    async def live() -> dict[str, str]:
-        return {"status": "live"}
-
-    @routes.get("/health/ready")
-    async def ready() -> JSONResponse:
-        found = {name: await check() for name, check in desk.checks.items()}
-        wrong = {name: why for name, why in found.items() if why is not None}
-        body: dict[str, Any] = {"status": "ready" if not wrong else "not-ready", "wrong": wrong}
-        return JSONResponse(body, 200 if not wrong else 503)
-
-    @routes.get("/metrics")
-    async def metrics(request: Request) -> Response:
-        if is_stranger(request):
-            return problem(403, "the metrics are for this machine only")
-        try:
-            return Response(exposition(await gauges(desk.means)), media_type=CONTENT_TYPE)
-        except LedgerUnavailable:
-            return problem(503, "the ledger cannot be read now")
-
-    return routes
 
 
 def _files(desk: Desk) -> APIRouter:

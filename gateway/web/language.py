@@ -71,7 +71,7 @@ def words_of(lang: str) -> Words:
 def read_words(folder: Path, lang: str) -> Mapping[str, str]:
     """`<lang>.json` and every `<area>.<lang>.json` together. Raises TwiceSaid."""
     sentences: dict[str, str] = {}
-    for path in sorted([folder / f"{lang}.json", *folder.glob(f"*.{lang}.json")]):
+    for path in [folder / f"{lang}.json", *sorted(folder.glob(f"*.{lang}.json"))]:
         fresh: dict[str, str] = json.loads(path.read_text("utf-8"))
         if sentences.keys() & fresh.keys():
             raise TwiceSaid(f"{path.name}: {', '.join(sorted(sentences.keys() & fresh.keys()))}")

@@ -1,4 +1,4 @@
-"""How does the mail fare, and what can people do about it? Numbers, lists, one envelope; retry, park, stop and start."""
+"""How does the mail fare, and what can people do about it? Lists, one envelope; retry, park, stop, start."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ from gateway.web.pages import Desk
 _Viewer = Annotated[OperatorSits, Depends(require(Role.VIEWER))]
 _Operator = Annotated[OperatorSits, Depends(require(Role.OPERATOR))]
 _Reason = Annotated[str, Form(min_length=1, max_length=500)]
+_Recipient = Annotated[str, Form(max_length=20)]
 _Id = Annotated[str, Query(max_length=64)]
 _WRONG = {
     CannotAct.NO_ROAD: "acts.messages.wrong.no-road",
@@ -71,9 +72,6 @@ def _add_acts(routes: APIRouter, desk: Desk) -> None:
     @routes.post("/messages/{id}/park")
     async def park(request: Request, who: _Operator, id: str) -> Response:
         return await _after(desk, request, who, id, await outbox_acts.park(desk.means, id, by=who.name))
-
-
-_Recipient = Annotated[str, Form(max_length=20)]
 
 
 def _ura(text: str) -> Ura | str | None:

@@ -76,12 +76,12 @@ def spans(title: str, rows: Sequence[tuple[str, str, float, float]], total: floa
 
 
 def nice(value: float) -> float:
-    """The end of an axis that holds this value: 4, 8, 20, 40, 80, 200, ..., so that a quarter is a round number."""
+    """The end of an axis that holds this value: 4, 8, 12, 20, 40, 80, 120, ..., so that a quarter is a round number."""
     if value <= 0:
         return 4.0
     size = 1.0
     while True:
-        for step in (4, 8, 20):
+        for step in (4, 8, 12, 20):
             if value <= step * size:
                 return step * size
         size *= 10

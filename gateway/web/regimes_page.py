@@ -7,7 +7,7 @@ from http import HTTPStatus
 from typing import Annotated
 from zoneinfo import ZoneInfo
 
-from fastapi import APIRouter, Depends, Form, Request
+from fastapi import APIRouter, Depends, Form, HTTPException, Request
 from fastapi.responses import RedirectResponse, Response
 
 from gateway.flows import proposing
@@ -23,6 +23,7 @@ _HISTORY = 30
 _Viewer = Annotated[OperatorSits, Depends(require(Role.VIEWER))]
 _Operator = Annotated[OperatorSits, Depends(require(Role.OPERATOR))]
 _Reason = Annotated[str, Form(max_length=LONGEST_REASON)]
+_Until = Annotated[str, Form(max_length=40)]
 _REFUSED = HTTPStatus.CONFLICT
 
 
@@ -39,7 +40,7 @@ def router(desk: Desk) -> APIRouter:
         request: Request, who: _Operator, regime: Annotated[Regime, Form()], reason: _Reason, until: _Until = ""
     ) -> Response:
         ends = _moment(until)
-        if regime not in SWITCHABLE or isinstance(ends, str):
+        if isinstance(ends, str):
             return await _page(desk, request, who, "acts.regimes.wrong.end-unreadable")
         done = await proposing.propose(desk.means, regime, until=ends, reason=reason, by=who.name)
         return await _after(desk, request, who, done)
@@ -54,6 +55,8 @@ def router(desk: Desk) -> APIRouter:
 
     @routes.get("/regimes/stop/{regime}")
     async def ask_stop(request: Request, who: _Operator, regime: Regime) -> Response:
+        if regime not in SWITCHABLE:
+            raise HTTPException(HTTPStatus.NOT_FOUND)
         return desk.pages.render(request, "regimes_stop.html", regime=regime)
 
     @routes.post("/regimes/stop/{regime}")
@@ -61,9 +64,6 @@ def router(desk: Desk) -> APIRouter:
         return await _after(desk, request, who, await proposing.stop(desk.means, regime, reason=reason, by=who.name))
 
     return routes
-
-
-_Until = Annotated[str, Form(max_length=40)]
 
 
 async def _after(desk: Desk, request: Request, who: OperatorSits, done: object) -> Response:
@@ -94,4 +94,4 @@ def _moment(text: str) -> datetime | str | None:
         moment = datetime.fromisoformat(text.strip())
     except ValueError:
         return text
-    return moment if moment.tzinfo else moment.replace(tzinfo=_DUTCH_TIME)
+    return moment if moment.tzinfo else moment.replace(tzinfo=ZoneInfo('UTC'))

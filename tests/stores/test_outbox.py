@@ -37,7 +37,7 @@ from gateway.rules.message import MessageEvent, Reason, Sender, State
 from gateway.stores import outbox, schema
 from gateway.stores.ledger import Ledger, LedgerUnavailable, open_ledger
 from gateway.stores.outbox import Acceptance, Standing
-from gateway.stores.sealing import Seals
+from gateway.stores.sealing import Sealed, Seals
 from gateway.stores.transaction import Transaction, Work
 
 SECOND, MINUTE, HOUR, DAY = (timedelta(**{unit: 1}) for unit in ("seconds", "minutes", "hours", "days"))
@@ -362,6 +362,13 @@ def test_starting_spreads_the_overdue_by_their_turn(tx: Transaction) -> None:
     assert held(tx, "2-0").due == NOON
     assert held(tx, "1-later").due == NOON + HOUR
     assert outbox.start(tx, lane(1), started) is None
+
+
+@pytest.mark.parametrize(("to", "why"), [(GP, None), (None, None), (GP, Reason.NO_ENDPOINT)], ids=str)
+def test_what_was_just_accepted_need_not_be_read(tx: Transaction, to: Ura | None, why: Reason | None) -> None:
+    sent = envelope("one")
+    outbox.accept(tx, sent, DIGEST, Sealed("k", b"x"), lane=to, reason=why)
+    assert outbox.as_accepted(sent, lane=to, reason=why) == outbox.find(tx, sent.id)
 
 
 def test_who_is_back_gets_what_waited_in_turn_and_nothing_later_than_planned(tx: Transaction) -> None:

@@ -11,14 +11,14 @@ OperationOutcome of the source is not content and is dropped; if it reports an e
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from typing import NamedTuple
+from collections.abc import Iterator, Set
+from typing import NamedTuple, Protocol
 
 import msgspec
 
-from gateway.fhir import proof, strict
+from gateway.fhir import plain_answer, proof, strict
 from gateway.fhir.codes import CLINICAL_SCOPES, CONSENT_SCOPE
-from gateway.fhir.proof import Foreign, Resource
+from gateway.fhir.proof import MAX_LEVELS, Foreign, Resource
 from gateway.fhir.strict import Malformed
 from gateway.fhir.types import R4_TYPES
 from gateway.rules.exchange import Answer, Entry, Failing, Failure, Mode
@@ -55,23 +55,33 @@ class _Item(NamedTuple):
     mode: str | None
 
 
-def read_answer(body: bytes, *, patient: Bsn, resource_type: str, endpoint: str) -> Answer | Failure:
+class Clears(Protocol):
+    """Says whether an answer certainly holds nobody else, so that it need not be walked through (plain_answer.py)."""
+
+    def __call__(
+        self, text: bytes, resources: list[tuple[bytes, Resource]], bsn: str, patients: Set[str], *, levels: int
+    ) -> bool: ...
+
+
+def read_answer(
+    body: bytes, *, patient: Bsn, resource_type: str, endpoint: str, clears: Clears = plain_answer.clears
+) -> Answer | Failure:
     """The answer of a source at `endpoint` (its FHIR base) to a search for `resource_type` about `patient`.
 
     Never raises for anything a source can send. `Failure.detail` names the kind of fault, never content.
     """
     try:
-        return _read(body, patient, resource_type, endpoint.rstrip("/"))
+        return _read(body, patient, resource_type, endpoint.rstrip("/"), clears)
     except Foreign as foreign:
         return Failure(Failing.WRONG_PATIENT, foreign.why)
     except Malformed as malformed:
         return Failure(Failing.MALFORMED, str(malformed), breaker=True)
 
 
-def _read(body: bytes, patient: Bsn, resource_type: str, endpoint: str) -> Answer | Failure:
+def _read(body: bytes, patient: Bsn, resource_type: str, endpoint: str, clears: Clears) -> Answer | Failure:
     if len(body) > MAX_BYTES:
         raise Malformed("", "the body is too large")
-    bundle = strict.decode(body)
+    bundle, text = strict.decode_with_text(body)
     if not isinstance(bundle, dict) or bundle.get("resourceType") != "Bundle" or bundle.get("type") != "searchset":
         raise Malformed("Bundle", "not a searchset")
     items = list(_items(bundle, _raw_entries(body), endpoint))
@@ -81,7 +91,10 @@ def _read(body: bytes, patient: Bsn, resource_type: str, endpoint: str) -> Answe
     if complains and not content:
         return Failure(Failing.REFUSED, "the source reports an error")
     scope = proof.Scope.of((item.url, item.resource) for item in content)
-    entries = tuple(_entry(item, patient, resource_type, scope) for item in _once(content))
+    resources = [(item.raw, item.resource) for item in items]
+    clear = clears(text, resources, patient.digits, scope.patients, levels=MAX_LEVELS - ENTRY_LEVELS)
+    place = proof.Place(scope, ENTRY_LEVELS, cleared=clear)
+    entries = tuple([_entry(item, patient, resource_type, place) for item in _once(content)])
     return Answer(entries, truncated=complains or _has_next(bundle), limits=_limits(content, entries))
 
 
@@ -169,12 +182,12 @@ def _reports_error(outcome: Resource) -> bool:
 # --- the entries -----------------------------------------------------------------------------------------------------
 
 
-def _entry(item: _Item, patient: Bsn, asked: str, scope: proof.Scope) -> Entry:
+def _entry(item: _Item, patient: Bsn, asked: str, place: proof.Place) -> Entry:
     """Prove one entry and make it ours. Raises Foreign, Malformed."""
     is_match = item.mode == "match" or (item.mode is None and item.type == asked)
     if is_match:
         _check_match(item, asked)
-    named = proof.prove(item.resource, patient, proof.Place(scope, ENTRY_LEVELS))
+    named = proof.prove(item.resource, patient, place)
     if is_match and not named:
         raise Foreign("a match names no patient")
     id = item.resource.get("id")

@@ -48,6 +48,7 @@ _REFERENCE_PARTS = frozenset({"reference", "type", "identifier", "display", "id"
 _HARMLESS_ENDS = frozenset(ascii_letters + digits) - frozenset("nN3")
 """A system that ends so is no spelling of the BSN's: tells most systems apart without a search."""
 _NOTHING: Mapping[str, Resource] = {}
+_CLEAR: tuple[list[Resource], list[tuple[Resource, int]]] = ([], [])
 
 
 class Foreign(Exception):
@@ -80,12 +81,14 @@ class Scope:
 @dataclass(frozen=True, slots=True)
 class Place:
     """Where a resource stands: the Bundle around it, how many objects deep, what `#id` means there (None: what it
-    contains itself), and whether the document's Composition or the containing resource has said whom it is about."""
+    contains itself), and whether the document's Composition or the containing resource has said whom it is about.
+    `cleared`: the whole answer is known to hold nothing a walk would find (plain_answer.py)."""
 
     scope: Scope
     levels: int
     vouched: bool = False
     contained: Mapping[str, Resource] | None = None
+    cleared: bool = False
 
 
 def prove(resource: Resource, patient: Bsn, place: Place) -> bool:
@@ -96,7 +99,7 @@ def prove(resource: Resource, patient: Bsn, place: Place) -> bool:
     kind = resource.get("resourceType")
     if not isinstance(kind, str) or kind not in R4_TYPES:
         raise Malformed("entry.resource", "the resource type is not an R4 type")
-    references, nested = _survey(resource, patient.digits, place.levels)
+    references, nested = _CLEAR if place.cleared else _survey(resource, patient.digits, place.levels)
     if kind == "Bundle":
         return _prove_bundle(resource, patient, nested, place)
     if kind == "Patient" and not _carries(resource.get("identifier"), patient.digits):
@@ -147,6 +150,8 @@ def bundle_entries(bundle: Resource) -> list[tuple[str | None, Resource]]:
 def check_url(url: str | None, resource: Resource) -> None:
     """A RESTful full URL may not disagree with type and id of its resource (R4, Bundle.entry.fullUrl); were it allowed,
     `Patient/1` could mean two people. Raises Malformed."""
+    if url is not None and url.endswith(f"/{resource.get('resourceType')}/{resource.get('id')}"):
+        return
     typed = _TYPED_TEXT.search(url) if url else None
     if url is None or typed is None or typed.group(1) not in R4_TYPES:
         return

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence, Set
+from typing import Protocol
 
 from gateway.fhir.codes import BSN_OID
 from gateway.rules.identifiers import BSN_SYSTEM
@@ -23,19 +24,27 @@ _FOLDED = tuple(letter.encode() for letter in "\u0130\u0131\u017f")
 """Letters that a search for `i` or `s` in any case finds, too."""
 
 
-def clears(
-    text: bytes, resources: Sequence[tuple[bytes, Resource]], bsn: str, patients: Set[str], *, levels: int
-) -> bool:
-    """Whether nobody else can be in a searchset. `text` is its canonical text; `resources` are its entries' own, as
-    bytes and decoded; `patients` the names of its Patients, whose own BSN is asked elsewhere, as is every subject;
-    `levels` how many objects deep an entry's resource may go."""
+class Held(Protocol):
+    """One entry's resource: its own bytes, and decoded."""
+
+    @property
+    def raw(self) -> bytes: ...
+
+    @property
+    def resource(self) -> Resource: ...
+
+
+def clears(text: bytes, held: Sequence[Held], bsn: str, patients: Set[str], *, levels: int) -> bool:
+    """Whether nobody else can be in a searchset. `text` is its canonical text, `held` are its entries; `patients` the
+    names of its Patients, whose own BSN is asked elsewhere, as is every subject; `levels` how many objects deep an
+    entry's resource may go."""
     return (
-        text.count(b'"resourceType":') == 1 + len(resources)
+        text.count(b'"resourceType":') == 1 + len(held)
         and b"[[" not in text
         and b",[" not in text
         and _has_no_other_number(text, bsn)
         and _has_no_reference_astray(text, bsn, patients)
-        and all(raw.count(b"{") <= levels or _is_shallow(resource, levels) for raw, resource in resources)
+        and all(_is_shallow(one.resource, levels) for one in held if one.raw.count(b"{") > levels)
     )
 
 

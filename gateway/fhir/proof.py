@@ -48,7 +48,7 @@ _REFERENCE_PARTS = frozenset({"reference", "type", "identifier", "display", "id"
 _HARMLESS_ENDS = frozenset(ascii_letters + digits) - frozenset("nN3")
 """A system that ends so is no spelling of the BSN's: tells most systems apart without a search."""
 _NOTHING: Mapping[str, Resource] = {}
-_CLEAR: tuple[list[Resource], list[tuple[Resource, int]]] = ([], [])
+_SUBJECTS = frozenset(SUBJECT_ELEMENTS)
 
 
 class Foreign(Exception):
@@ -78,6 +78,10 @@ class Scope:
         return cls(frozenset(name for name, kind in types.items() if kind == "Patient"), types)
 
 
+NO_NAMES = Scope(frozenset(), {})
+"""What a Bundle in which nothing refers to anything needs to know of its names."""
+
+
 @dataclass(frozen=True, slots=True)
 class Place:
     """Where a resource stands: the Bundle around it, how many objects deep, what `#id` means there (None: what it
@@ -99,7 +103,9 @@ def prove(resource: Resource, patient: Bsn, place: Place) -> bool:
     kind = resource.get("resourceType")
     if not isinstance(kind, str) or kind not in R4_TYPES:
         raise Malformed("entry.resource", "the resource type is not an R4 type")
-    references, nested = _CLEAR if place.cleared else _survey(resource, patient.digits, place.levels)
+    if place.cleared and kind != "Bundle":
+        return _prove_cleared(resource, kind, patient, place.scope)
+    references, nested = _survey(resource, patient.digits, place.levels)
     if kind == "Bundle":
         return _prove_bundle(resource, patient, nested, place)
     if kind == "Patient" and not _carries(resource.get("identifier"), patient.digits):
@@ -114,6 +120,16 @@ def prove(resource: Resource, patient: Bsn, place: Place) -> bool:
     for child, levels in nested:
         child_local = local if any(child is held for held in local.values()) else None
         prove(child, patient, Place(place.scope, levels, inside, child_local))
+    return named
+
+
+def _prove_cleared(resource: Resource, kind: str, patient: Bsn, scope: Scope) -> bool:
+    """As `prove`, of a resource in which a walk would find nothing: what is left to ask is whom it names."""
+    if kind == "Patient" and not _carries(resource.get("identifier"), patient.digits):
+        raise Foreign("a Patient does not carry the BSN asked for")
+    named = _prove_subjects(resource, patient, scope, _contained(resource) if "contained" in resource else _NOTHING)
+    if not named and kind in PERSONAL_TYPES:
+        raise Foreign(f"a {kind} names no patient")
     return named
 
 
@@ -232,16 +248,24 @@ def _contained(resource: Resource) -> Mapping[str, Resource]:
 
 
 def _prove_subjects(resource: Resource, patient: Bsn, scope: Scope, local: Mapping[str, Resource]) -> bool:
-    named = False
-    for element in SUBJECT_ELEMENTS:
-        if element in resource:
-            value = resource[element]
-            for one in value if isinstance(value, list) and value else [value]:
-                if not isinstance(one, dict):
-                    raise Foreign(f"the {element} is not a reference")
-                _prove_reference(one, patient, scope, local, as_subject=True)
-            named = True
-    return named
+    present = _SUBJECTS & resource.keys()
+    for element in present if len(present) < 2 else SUBJECT_ELEMENTS:
+        if element not in resource or _is_plainly(resource[element], patient.digits):
+            continue
+        value = resource[element]
+        for one in value if isinstance(value, list) and value else [value]:
+            if not isinstance(one, dict):
+                raise Foreign(f"the {element} is not a reference")
+            _prove_reference(one, patient, scope, local, as_subject=True)
+    return bool(present)
+
+
+def _is_plainly(subject: object, bsn: str) -> bool:
+    """Whether the subject is named by this BSN and by nothing that could disagree: the usual form, told at once."""
+    if not isinstance(subject, dict) or "reference" in subject:
+        return False
+    identifier = subject.get("identifier")
+    return isinstance(identifier, dict) and identifier.get("system") == BSN_SYSTEM and identifier.get("value") == bsn
 
 
 def _prove_reference(

@@ -52,6 +52,9 @@ class Certificate:
         return int(self.serial, 16)
 
 
+_NO_NAME = (x509.ExtensionNotFound, x509.DuplicateExtension)
+
+
 @lru_cache(maxsize=4096)
 def read_certificate(der: bytes) -> Certificate:
     """Read a DER certificate. Raises NotUzi."""
@@ -59,7 +62,7 @@ def read_certificate(der: bytes) -> Certificate:
         parsed = x509.load_der_x509_certificate(der)
         extension = parsed.extensions.get_extension_for_class(x509.SubjectAlternativeName)
         public_key = parsed.public_key()
-    except (ValueError, UnsupportedAlgorithm, x509.ExtensionNotFound, x509.DuplicateExtension) as wrong:
+    except (ValueError, UnsupportedAlgorithm, x509.InvalidVersion, *_NO_NAME) as wrong:
         raise NotUzi("the certificate cannot be read or has no subjectAltName") from wrong
     ura, uzi = _uzi_identity(extension.value)
     return Certificate(

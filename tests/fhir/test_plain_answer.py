@@ -25,8 +25,8 @@ class Watched:
     def __init__(self, *, content: bool) -> None:
         self.content, self.cleared = content, False
 
-    def __call__(self, text: bytes, resources: Any, bsn: str, patients: Any, *, levels: int) -> bool:
-        self.cleared = self.content and plain_answer.clears(text, resources, bsn, patients, levels=levels)
+    def __call__(self, text: bytes, held: Any, bsn: str, patients: Any, *, levels: int) -> bool:
+        self.cleared = self.content and plain_answer.clears(text, held, bsn, patients, levels=levels)
         return self.cleared
 
 

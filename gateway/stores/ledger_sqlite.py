@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from gateway.stores.schema import Dialect
-from gateway.stores.transaction import LASTING, LedgerUnavailable, Transaction, Work, in_our_words
+from gateway.stores.transaction import LASTING, LedgerUnavailable, ReadingWork, Transaction, Work, in_our_words
 
 T = TypeVar("T")
 
@@ -44,10 +44,9 @@ class SqliteEngine:
         self._lock = -1
         self._writer: sqlite3.Connection | None = None
         self._reader: sqlite3.Connection | None = None
-        self._reading = threading.RLock()
         self._quick = threading.RLock()
         self._quick_lock = -1
-        self._quick_writer: sqlite3.Connection | None = None
+        self._quick_db: sqlite3.Connection | None = None
         self._wal = -1
         self._unchecked = 0
         self._flushing = threading.Lock()
@@ -117,15 +116,14 @@ class SqliteEngine:
             self._unchecked = 0
             return None
         self._unchecked += 1
-        if self._quick_writer is None:
-            self._quick_writer = self._connect(_QUICK_WRITER, 0)
-        work = Work(_executing(self._quick_writer))
+        db = self._open_quick()
+        work = Work(_executing(db))
         try:
             with suppress(_Busy):
                 return (_whole(work, unit),)
         except BaseException:
             with suppress(sqlite3.Error):
-                self._quick_writer.rollback()
+                db.rollback()
             raise
         finally:
             self._forget_if_lasting(work)
@@ -165,46 +163,64 @@ class SqliteEngine:
 
     def _drop(self) -> None:
         """Close all connections; each is opened anew at its next use."""
-        with self._reading, self._quick, self._flushing:
-            for db in (self._writer, self._reader, self._quick_writer):
+        with self._quick, self._flushing:
+            for db in (self._writer, self._reader, self._quick_db):
                 if db is not None:
                     db.close()
-            self._writer = self._reader = self._quick_writer = None
+            self._writer = self._reader = self._quick_db = None
             if self._wal >= 0:
                 os.close(self._wal)
             self._wal = -1
 
     def read(self, unit: Callable[[Transaction], T], *, single: bool = False) -> T:
-        with self._reading:
-            db = self._open_reader()
-            work = Work(_executing(db))
-            try:
-                if not single:
-                    work.run("BEGIN")
-                return unit(work)
-            finally:
-                if not single:
-                    with suppress(sqlite3.Error):
-                        db.rollback()
-                self._forget_if_lasting(work)
-                work.end()
+        with self._quick:
+            if not self._read_only:
+                with suppress(_Busy):
+                    return self._read(self._open_quick(), unit, single=single)
+            return self._read(self._open_reader(), unit, single=single)
+
+    def _read(self, db: sqlite3.Connection, unit: Callable[[Transaction], T], *, single: bool) -> T:
+        work = ReadingWork(_executing(db))
+        try:
+            if not single:
+                work.rows("BEGIN")
+            return unit(work)
+        except LedgerUnavailable as error:
+            if work.code == sqlite3.SQLITE_BUSY and db is self._quick_db:
+                raise _Busy from error
+            raise
+        finally:
+            if not single:
+                with suppress(sqlite3.Error):
+                    db.rollback()
+            self._forget_if_lasting(work)
+            work.end()
+
+    def _open_quick(self) -> sqlite3.Connection:
+        """The one connection of the caller's own thread: what it wrote need not be read from the file again."""
+        if self._quick_db is None:
+            self._quick_db = self._connect(_QUICK, 0)
+        return self._quick_db
 
     def _open_reader(self) -> sqlite3.Connection:
+        """The patient one, for who only reads, or while another program is in the way."""
         if self._reader is None:
             self._reader = self._connect(_READER, self._busy)
         return self._reader
 
     def version(self) -> int:
-        with self._reading:
-            work = Work(_executing(self._open_reader()))
-            row = work.row("SELECT version FROM network_state")
-            return int(row[0]) if row else 0
+        return self.read(_version, single=True)
 
     def close(self) -> None:
         self._drop()
         for lock in {self._lock, self._quick_lock} - {-1}:
             os.close(lock)
         self._lock = self._quick_lock = -1
+
+
+def _version(tx: Transaction) -> int:
+    row = tx.row("SELECT version FROM network_state")
+    return int(row[0]) if row else 0
 
 
 class _Busy(Exception):
@@ -226,7 +242,7 @@ def _whole(work: Work, unit: Callable[[Transaction], T]) -> T:
 
 _READER = ("PRAGMA query_only=ON",)
 _WRITER = ("PRAGMA journal_mode=WAL", "PRAGMA synchronous=FULL", "PRAGMA foreign_keys=ON", "PRAGMA temp_store=MEMORY")
-_QUICK_WRITER = (
+_QUICK = (
     "PRAGMA synchronous=NORMAL",
     "PRAGMA foreign_keys=ON",
     "PRAGMA temp_store=MEMORY",

@@ -82,6 +82,20 @@ class Work:
             raise LedgerUnavailable(self.broken)
 
 
+class ReadingWork(Work):
+    """A transaction on a connection that could write, for a unit that may not. Raises LedgerUnavailable if it tries."""
+
+    __slots__ = ()
+
+    def _cursor(self, sql: str, params: Sequence[object]) -> Any:
+        if not self.broken and not sql.startswith(_HARMLESS):
+            raise LedgerUnavailable("opened for reading only")
+        return super()._cursor(sql, params)
+
+
+_HARMLESS = ("SELECT ", "BEGIN")
+
+
 class Engine(Protocol):
     """A database the ledger can run on. `inline`: a read takes microseconds and may run in the event loop's thread.
     `relaxing` is the statement after which a transaction's commit does not wait for the disk, if there is one."""

@@ -24,6 +24,7 @@ from gateway.stores.ledger import LedgerUnavailable
 from gateway.web import clinical, custody, directory
 from gateway.web.answer import Answering, Asked
 from gateway.web.problems import Problem, told
+from gateway.web.protocol import EXCHANGE, Whole
 from gateway.web.site import CERTIFICATE, Caller, Headers, Site, claims_of, let_in
 
 Scope = MutableMapping[str, Any]
@@ -62,7 +63,7 @@ class FhirApi:
             answering = await self._told(error, scope, chain)
         if not chain:
             chain.append(self._minted())
-        await _send(send, answering, self._stamped(chain[0]))
+        await _send(scope, send, answering, self._stamped(chain[0]))
 
     async def _answer(self, scope: Scope, receive: Receive, chain: list[AortaId]) -> Answering:
         given = Headers(scope)
@@ -78,7 +79,7 @@ class FhirApi:
             id=found.id,
             caller=caller,
             aorta=chain[0],
-            body=await _body(receive),
+            body=await _body(scope, receive),
             content_type=given.get(b"content-type"),
             query_string=scope.get("query_string", b""),
             if_match=given.get(b"if-match"),
@@ -150,7 +151,10 @@ def _outcome(problem: Problem) -> Answering:
     return Answering(problem.status, body, tuple(problem.headers.items()))
 
 
-async def _body(receive: Receive) -> bytes:
+async def _body(scope: Scope, receive: Receive) -> bytes:
+    whole = _whole(scope)
+    if whole is not None:
+        return whole.take_body()
     parts: list[bytes] = []
     while True:
         message = await receive()
@@ -161,7 +165,13 @@ async def _body(receive: Receive) -> bytes:
             return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
-async def _send(send: Send, answering: Answering, aorta: AortaId) -> None:
+def _whole(scope: Scope) -> Whole | None:
+    """What our own listener offers beside ASGI's messages."""
+    found = scope.get("extensions", {}).get(EXCHANGE)
+    return found if isinstance(found, Whole) else None
+
+
+async def _send(scope: Scope, send: Send, answering: Answering, aorta: AortaId) -> None:
     stamped = f"initialRequestID={aorta.initial}; requestID={aorta.request}"
     lines = [
         (b"content-type", b"application/fhir+json; charset=utf-8"),
@@ -172,5 +182,8 @@ async def _send(send: Send, answering: Answering, aorta: AortaId) -> None:
     if aorta.version:
         lines.append((b"aorta-version", aorta.version.encode("ascii")))
     lines += [(name.lower().encode("ascii"), value.encode("latin-1")) for name, value in answering.headers]
+    whole = _whole(scope)
+    if whole is not None and whole.answer(answering.status, lines, answering.body):
+        return
     await send({"type": "http.response.start", "status": answering.status, "headers": lines})
     await send({"type": "http.response.body", "body": answering.body})

@@ -193,9 +193,10 @@ def _entry(item: _Item, patient: Bsn, asked: str, place: proof.Place) -> Entry:
     is_match = item.mode == "match" or (item.mode is None and item.type == asked)
     if is_match and (item.type != asked or asked in _JUDGED_BY_CONTENT):
         _check_match(item, asked)
-    named = proof.prove(item.resource, patient, place)
-    if is_match and not named:
-        raise Foreign("a match names no patient")
+    if not (place.cleared and proof.is_plainly_about(item.resource, item.type, patient)):
+        named = proof.prove(item.resource, patient, place)
+        if is_match and not named:
+            raise Foreign("a match names no patient")
     id = item.resource.get("id")
     mode = Mode.MATCH if is_match else Mode.INCLUDE
     return Entry(item.raw, item.type, id if isinstance(id, str) else None, item.full_url, mode)

@@ -26,7 +26,7 @@ What no machine can see: free text, narrative and attachments. Pure; knows no wi
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass
 from string import ascii_letters, digits
 
@@ -48,7 +48,8 @@ _REFERENCE_PARTS = frozenset({"reference", "type", "identifier", "display", "id"
 _HARMLESS_ENDS = frozenset(ascii_letters + digits) - frozenset("nN3")
 """A system that ends so is no spelling of the BSN's: tells most systems apart without a search."""
 _NOTHING: Mapping[str, Resource] = {}
-_SUBJECTS = frozenset(SUBJECT_ELEMENTS)
+_SUBJECTS: Set[str] = frozenset(SUBJECT_ELEMENTS)
+_NAMED_OTHERWISE = frozenset({"Patient", "Bundle"})
 
 
 class Foreign(Exception):
@@ -121,6 +122,14 @@ def prove(resource: Resource, patient: Bsn, place: Place) -> bool:
         child_local = local if any(child is held for held in local.values()) else None
         prove(child, patient, Place(place.scope, levels, inside, child_local))
     return named
+
+
+def is_plainly_about(resource: Resource, kind: str, patient: Bsn) -> bool:
+    """Whether one look proves a cleared resource: its only subject is named by this BSN. False proves nothing."""
+    present = _SUBJECTS & resource.keys()
+    if len(present) != 1 or kind in _NAMED_OTHERWISE or "contained" in resource:
+        return False
+    return _is_plainly(resource[next(iter(present))], patient.digits)
 
 
 def _prove_cleared(resource: Resource, kind: str, patient: Bsn, scope: Scope) -> bool:

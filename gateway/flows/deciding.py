@@ -242,4 +242,4 @@ def write(
         requester=scene.requester.ura,
         fields=fields,
     )
-    journal.append(tx, line)
+    journal.write(tx, line)

@@ -57,13 +57,15 @@ class Keys:
     def __init__(self, secret: bytes) -> None:
         if len(secret) < SECRET_BYTES:
             raise SecretUnusable(f"a secret has at least {SECRET_BYTES} bytes")
-        self._patients = _derived(secret, b"patient key")
+        self._patients = hmac.new(_derived(secret, b"patient key"), digestmod="sha256")
         self._entries = AESSIV(_derived(secret, b"entry id", 64))
         self._sealed = lru_cache(maxsize=10_000)(self._seal)
 
     def patient(self, bsn: Bsn) -> PatientKey:
         """HMAC-SHA-256 over the nine digits, its first twelve bytes."""
-        return PatientKey(hmac.digest(self._patients, bsn.digits.encode(), "sha256")[:PATIENT_BYTES])
+        keyed = self._patients.copy()
+        keyed.update(bsn.digits.encode())
+        return PatientKey(keyed.digest()[:PATIENT_BYTES])
 
     def entry_id(self, patient: PatientKey, system: ApplicationId, category: Category) -> str:
         """The opaque id of an index entry: 50 characters, a valid FHIR id that begins and ends with a letter.

@@ -34,7 +34,8 @@ class Flusher:
         loop = asyncio.get_running_loop()
         future: asyncio.Future[None] = loop.create_future()
         timer = loop.call_later(patience, _settle, [future], LedgerUnavailable("no answer within patience"))
-        self._asking.put((loop, future))
+        # at the end of this turn of the loop: who else asks in it shares the wait, and the thread has the loop at rest
+        loop.call_soon(self._asking.put, (loop, future))
         try:
             await future
         finally:

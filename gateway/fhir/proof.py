@@ -26,7 +26,7 @@ What no machine can see: free text, narrative and attachments. Pure; knows no wi
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass
 from string import ascii_letters, digits
 
@@ -48,6 +48,8 @@ _REFERENCE_PARTS = frozenset({"reference", "type", "identifier", "display", "id"
 _HARMLESS_ENDS = frozenset(ascii_letters + digits) - frozenset("nN3")
 """A system that ends so is no spelling of the BSN's: tells most systems apart without a search."""
 _NOTHING: Mapping[str, Resource] = {}
+_SUBJECTS: Set[str] = frozenset(SUBJECT_ELEMENTS)
+_NAMED_OTHERWISE = frozenset({"Patient", "Bundle"})
 
 
 class Foreign(Exception):
@@ -77,15 +79,21 @@ class Scope:
         return cls(frozenset(name for name, kind in types.items() if kind == "Patient"), types)
 
 
+NO_NAMES = Scope(frozenset(), {})
+"""What a Bundle in which nothing refers to anything needs to know of its names."""
+
+
 @dataclass(frozen=True, slots=True)
 class Place:
     """Where a resource stands: the Bundle around it, how many objects deep, what `#id` means there (None: what it
-    contains itself), and whether the document's Composition or the containing resource has said whom it is about."""
+    contains itself), and whether the document's Composition or the containing resource has said whom it is about.
+    `cleared`: the whole answer is known to hold nothing a walk would find (plain_answer.py)."""
 
     scope: Scope
     levels: int
     vouched: bool = False
     contained: Mapping[str, Resource] | None = None
+    cleared: bool = False
 
 
 def prove(resource: Resource, patient: Bsn, place: Place) -> bool:
@@ -96,6 +104,8 @@ def prove(resource: Resource, patient: Bsn, place: Place) -> bool:
     kind = resource.get("resourceType")
     if not isinstance(kind, str) or kind not in R4_TYPES:
         raise Malformed("entry.resource", "the resource type is not an R4 type")
+    if place.cleared and kind != "Bundle":
+        return _prove_cleared(resource, kind, patient, place.scope)
     references, nested = _survey(resource, patient.digits, place.levels)
     if kind == "Bundle":
         return _prove_bundle(resource, patient, nested, place)
@@ -111,6 +121,24 @@ def prove(resource: Resource, patient: Bsn, place: Place) -> bool:
     for child, levels in nested:
         child_local = local if any(child is held for held in local.values()) else None
         prove(child, patient, Place(place.scope, levels, inside, child_local))
+    return named
+
+
+def is_plainly_about(resource: Resource, kind: str, patient: Bsn) -> bool:
+    """Whether one look proves a cleared resource: its only subject is named by this BSN. False proves nothing."""
+    present = _SUBJECTS & resource.keys()
+    if len(present) != 1 or kind in _NAMED_OTHERWISE or "contained" in resource:
+        return False
+    return _is_plainly(resource[next(iter(present))], patient.digits)
+
+
+def _prove_cleared(resource: Resource, kind: str, patient: Bsn, scope: Scope) -> bool:
+    """As `prove`, of a resource in which a walk would find nothing: what is left to ask is whom it names."""
+    if kind == "Patient" and not _carries(resource.get("identifier"), patient.digits):
+        raise Foreign("a Patient does not carry the BSN asked for")
+    named = _prove_subjects(resource, patient, scope, _contained(resource) if "contained" in resource else _NOTHING)
+    if not named and kind in PERSONAL_TYPES:
+        raise Foreign(f"a {kind} names no patient")
     return named
 
 
@@ -147,6 +175,8 @@ def bundle_entries(bundle: Resource) -> list[tuple[str | None, Resource]]:
 def check_url(url: str | None, resource: Resource) -> None:
     """A RESTful full URL may not disagree with type and id of its resource (R4, Bundle.entry.fullUrl); were it allowed,
     `Patient/1` could mean two people. Raises Malformed."""
+    if url is not None and url.endswith(f"/{resource.get('resourceType')}/{resource.get('id')}"):
+        return
     typed = _TYPED_TEXT.search(url) if url else None
     if url is None or typed is None or typed.group(1) not in R4_TYPES:
         return
@@ -227,16 +257,24 @@ def _contained(resource: Resource) -> Mapping[str, Resource]:
 
 
 def _prove_subjects(resource: Resource, patient: Bsn, scope: Scope, local: Mapping[str, Resource]) -> bool:
-    named = False
-    for element in SUBJECT_ELEMENTS:
-        if element in resource:
-            value = resource[element]
-            for one in value if isinstance(value, list) and value else [value]:
-                if not isinstance(one, dict):
-                    raise Foreign(f"the {element} is not a reference")
-                _prove_reference(one, patient, scope, local, as_subject=True)
-            named = True
-    return named
+    present = _SUBJECTS & resource.keys()
+    for element in present if len(present) < 2 else SUBJECT_ELEMENTS:
+        if element not in resource or _is_plainly(resource[element], patient.digits):
+            continue
+        value = resource[element]
+        for one in value if isinstance(value, list) and value else [value]:
+            if not isinstance(one, dict):
+                raise Foreign(f"the {element} is not a reference")
+            _prove_reference(one, patient, scope, local, as_subject=True)
+    return bool(present)
+
+
+def _is_plainly(subject: object, bsn: str) -> bool:
+    """Whether the subject is named by this BSN and by nothing that could disagree: the usual form, told at once."""
+    if not isinstance(subject, dict) or "reference" in subject:
+        return False
+    identifier = subject.get("identifier")
+    return isinstance(identifier, dict) and identifier.get("system") == BSN_SYSTEM and identifier.get("value") == bsn
 
 
 def _prove_reference(

@@ -143,7 +143,8 @@ def refuse_strange_contained(value: Mapping[str, object], path: str) -> None:
     seen: set[object] = set()
     for index, item in enumerate(contained if isinstance(contained, list) else [contained]):
         here = f"{path}.contained[{index}]"
-        if not isinstance(item, dict) or str(item.get("resourceType")) not in CONTAINED_TYPES or "contained" in item:
+        kind = item.get("resourceType") if isinstance(item, dict) else None
+        if not isinstance(kind, str) or kind not in CONTAINED_TYPES or "contained" in item:
             raise Misshapen(here, "a resource of this type cannot be contained here")
         if not isinstance(item.get("id"), str) or item["id"] in seen:
             raise Misshapen(here, "a contained resource needs an id of its own")

@@ -45,19 +45,25 @@ class Malformed(Exception):
 def decode(body: bytes) -> object:
     """Well-formed JSON in one meaning: strict UTF-8 without BOM, no duplicate keys, no NaN or infinity, no lone
     surrogates, bounded in number of values. Depth is the caller's (see `parse`). Raises Malformed."""
+    return decode_with_text(body)[0]
+
+
+def decode_with_text(body: bytes) -> tuple[object, bytes]:
+    """As `decode`, with the value's canonical text: nothing between its parts, and every character in one spelling."""
     if len(body) > MAX_CONTAINERS and _too_many(body):
         raise Malformed("", "the body holds too many elements")
     try:
         body.decode()
         value = _DECODER.decode(body)
-        single = _keys_are_single(body, value)
+        text = _ENCODER.encode(value)
+        single = _keys_are_single(body, text)
     except RecursionError:
         raise Malformed("", "the body is nested too deeply") from None
     except (UnicodeDecodeError, msgspec.DecodeError, ValueError, OverflowError):
         raise Malformed("", "the body is not well-formed UTF-8 JSON") from None
     if not single:
         raise Malformed("", "the body holds a duplicate key")
-    return value
+    return value, text
 
 
 def _too_many(body: bytes) -> bool:
@@ -130,15 +136,19 @@ class _Duplicate(ValueError):
     """Two equal keys in one object."""
 
 
-def _keys_are_single(body: bytes, value: object) -> bool:
-    """Whether no object names a key twice.
+def _keys_are_single(body: bytes, text: bytes) -> bool:
+    """Whether no object names a key twice; `text` is the canonical text of what was decoded from `body`.
 
-    Decoding keeps the last of two equal keys, so re-encoding then yields fewer colons. The count is exact unless a
-    string spells a colon as an escape; only then the slow check runs.
+    Decoding keeps the last of two equal keys, so the canonical text then has fewer of them. Where the two differ only
+    in what stands between their parts, nothing was lost. Else keys are counted by the `":` that ends each; the count is
+    exact unless a string spells a quote or colon as an escape, and only then the slow check runs.
     """
-    if b"\\u003" in body:
+    compact = body if body == text else msgspec.json.format(body, indent=-1)
+    if compact == text:
+        return True
+    if b"\\u0022" in body or b"\\u003" in body:
         return _exactly_single(body)
-    return body.count(b":") == _ENCODER.encode(value).count(b":")
+    return compact.count(b'":') == text.count(b'":')
 
 
 def _exactly_single(body: bytes) -> bool:

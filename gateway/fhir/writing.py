@@ -7,7 +7,7 @@ Source: interface.md section 4, domain.md section 5, FHIR R4 Bundle and Operatio
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -67,7 +67,7 @@ def searchset(
     failed, or paged, gets one OperationOutcome entry; `total` counts matches.
     """
     seen = [leg for leg in legs if not _is_neutral(leg[1])]
-    urls = _Urls(entry.full_url for _, answer in seen if isinstance(answer, Answer) for entry in answer.entries)
+    urls = _Urls([entry.full_url for _, answer in seen if isinstance(answer, Answer) for entry in answer.entries])
     entries = [written for leg in seen for written in _leg(leg, urls, sentences)]
     tags = [{"system": codes.COMPLETENESS, "code": completeness}]
     tags += [{"system": codes.FLAG, "code": flag} for flag in flags]
@@ -94,19 +94,22 @@ def _is_neutral(answer: Answer | Failure) -> bool:
 
 
 def _matches(answer: Answer | Failure) -> int:
-    return sum(entry.mode is Mode.MATCH for entry in answer.entries) if isinstance(answer, Answer) else 0
+    return [entry.mode for entry in answer.entries].count(Mode.MATCH) if isinstance(answer, Answer) else 0
 
 
 class _Urls:
     """Full URLs of one Bundle: an absolute one stays if nobody else has it; else the entry gets its endpoint's."""
 
-    def __init__(self, given: Iterable[str | None]) -> None:
-        self._count = Counter(given)
-        self._used = {url for url, count in self._count.items() if url is not None and count == 1}
+    def __init__(self, given: list[str | None]) -> None:
+        once = set(given)
+        if len(once) < len(given):
+            once = {url for url, count in Counter(given).items() if count == 1}
+        self._once = once - {None}
+        self._used = set(self._once)
 
     def of(self, entry: Entry, endpoint: str) -> str | None:
         """None where no unique URL can be made: the entry then has none, rather than somebody else's."""
-        if entry.full_url is not None and self._count[entry.full_url] == 1:
+        if entry.full_url in self._once:
             return entry.full_url
         made = f"{endpoint.rstrip('/')}/{entry.resource_type}/{entry.id}"
         if entry.id is None or made in self._used:
@@ -136,8 +139,8 @@ _MODES = {Mode.MATCH: b',"search":{"mode":"match"}}', Mode.INCLUDE: b',"search":
 
 
 def _spliced(extension: bytes, entry: Entry, url: str | None) -> bytes:
-    full_url = b"" if url is None else b',"fullUrl":' + encode(url)
-    return b"".join((b'{"extension":', extension, full_url, b',"resource":', entry.resource, _MODES[entry.mode]))
+    full_url = b"" if url is None else b',"fullUrl":' + _ENCODER.encode(url)
+    return b'{"extension":%b%b,"resource":%b%b' % (extension, full_url, entry.resource, _MODES[entry.mode])
 
 
 def _told(extension: bytes, failing: Failing, sentences: Mapping[Failing, str]) -> bytes:

@@ -16,7 +16,7 @@ from gateway.flows.means import Call, Means, Moved, check_unmoved, circumstances
 from gateway.rules import consent, regimes
 from gateway.rules.access import Admission, Bar, Decision, admit, decide, refusal
 from gateway.rules.choice import ConsentState, Statement
-from gateway.rules.exchange import GROUP_OF, Address, Category, PatientKey, Pointer, Requester
+from gateway.rules.exchange import GROUP_OF, Address, Capacity, Category, PatientKey, Pointer, Requester
 from gateway.rules.facts import gather
 from gateway.rules.identifiers import Bsn, Ura
 from gateway.rules.journal import Event, Json, Line
@@ -82,8 +82,9 @@ class _Known:
 
 async def set_scene(means: Means, call: Call, category: Category, patient: Bsn) -> Scene:
     """Gather network, party, statements and pointers; the index last, so that its entries are as new as the version.
-    Raises IndexUnavailable, LedgerUnavailable."""
-    network = await means.live.network()
+    Whether the network still holds is asked again when the decision is written. Raises IndexUnavailable,
+    LedgerUnavailable."""
+    network = await means.live.network(call.seen)
     key = means.keys.patient(patient)
     requester = call.party(network)
     single = call.situation.verbal_consent is None
@@ -127,18 +128,25 @@ def judge(means: Means, scene: Scene) -> Judged:
         attestation_bound_elsewhere=scene.attested_elsewhere,
     )
     admission = admit(facts)
-    decisions = tuple(decide_one(admission, scene, pointer, at) for pointer in scene.pointers)
+    decisions = tuple([decide_one(admission, scene, pointer, at) for pointer in scene.pointers])
     return Judged(at, admission, decisions)
 
 
 def decide_one(admission: Admission, scene: Scene, pointer: Pointer, at: datetime) -> Decision:
     """Judge one pointer of the scene under an admission."""
-    state, on_yes = consent_for(admission, scene, pointer, at)
-    return decide(admission, pointer, state, on_yes)
+    # whether the entry stands on a yes to anybody matters to presumed consent only
+    presuming = admission.facts.capacity is Capacity.INCAPABLE
+    on_yes = presuming and consent.stands_on_yes(scene.statements, pointer.custodian, pointer.category, at)
+    return decide(admission, pointer, _state_for(admission, scene, pointer, at), on_yes)
 
 
 def consent_for(admission: Admission, scene: Scene, pointer: Pointer, at: datetime) -> tuple[ConsentState, bool]:
     """The consent state for this requester and situation, and whether the entry stands on a yes to anybody."""
+    on_yes = consent.stands_on_yes(scene.statements, pointer.custodian, pointer.category, at)
+    return _state_for(admission, scene, pointer, at), on_yes
+
+
+def _state_for(admission: Admission, scene: Scene, pointer: Pointer, at: datetime) -> ConsentState:
     kind = scene.requester.kind
     asked = consent.Asked(
         custodian=pointer.custodian,
@@ -147,8 +155,7 @@ def consent_for(admission: Admission, scene: Scene, pointer: Pointer, at: dateti
         group=GROUP_OF[kind] if kind else None,
         emergency=admission.facts.emergency,
     )
-    state = consent.state(scene.statements, asked, at)
-    return state, consent.stands_on_yes(scene.statements, pointer.custodian, pointer.category, at)
+    return consent.state(scene.statements, asked, at)
 
 
 def settle(tx: Transaction, scene: Scene, judged: Judged) -> None:
@@ -235,4 +242,4 @@ def write(
         requester=scene.requester.ura,
         fields=fields,
     )
-    journal.append(tx, line)
+    journal.write(tx, line)

@@ -52,7 +52,7 @@ async def _localise_one(means: Means, call: Call, patient: Bsn, category: Catego
         scene = await _scene(means, call, patient, category)
         judged = judge(means, scene)
         try:
-            await means.ledger.commit(partial(_write_localised, means, scene, judged))
+            await means.ledger.commit(partial(_write_localised, means, scene, judged), brief=True)
         except Moved:
             means.live.forget()
             continue

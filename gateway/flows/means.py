@@ -114,10 +114,11 @@ class Live:
         self._ledger, self.wall = ledger, wall
         self._known: Network | None = None
 
-    async def network(self) -> Network:
-        """The current network. Raises LedgerUnavailable."""
+    async def network(self, seen: Network | None = None) -> Network:
+        """The current network. `seen`: the one this same call has just looked at, which is not looked up again unless
+        it was found stale since. Raises LedgerUnavailable."""
         known = self._known
-        if known is None or known.version != self._ledger.version():
+        if known is None or (known is not seen and known.version != self._ledger.version()):
             known = self._known = await self._ledger.read(register.load)
         return known
 
@@ -148,12 +149,13 @@ class Means:
 @dataclass(frozen=True, slots=True)
 class Call:
     """One authenticated call. `party` tells who is calling as the register and the revocation lists say at that moment,
-    so that a release can ask again."""
+    so that a release can ask again. `seen` is the network by which the caller was let in."""
 
     aorta: AortaId
     situation: Situation
     party: Callable[[Network], Requester]
     interaction: str
+    seen: Network | None = None
 
 
 def check_unmoved(tx: Transaction, network: Network, patient: PatientKey, patient_version: int) -> None:

@@ -1,13 +1,12 @@
 """How does one emergency query go? Localise, decide, write it down, ask all sources at once, ask the rules again.
 
-The journal line of the decision is durable before any source is asked; the line of every disclosure is durable before
-the first byte leaves (release.py). Speaks our words only: no FHIR, no HTTP.
+The journal line of the decision is written before any source is asked, where no end of this process can undo it; with
+the line of every disclosure it is on the disk before the first byte leaves (release.py). No FHIR and no HTTP here.
 """
 
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
 from functools import partial
 
 from gateway.flows.deciding import (
@@ -72,12 +71,22 @@ async def _decide(means: Means, call: Call, query: Query) -> tuple[Scene, Judged
             raise
         judged = judge(means, scene)
         try:
-            await means.ledger.commit(partial(_write_decision, means, scene, judged))
+            await _written(means, scene, judged)
         except Moved:
             means.live.forget()
         else:
             return scene, judged
     raise Unsettled
+
+
+async def _written(means: Means, scene: Scene, judged: Judged) -> None:
+    """The decision, written before anybody is asked or refused. A line of permission is on the disk before the first
+    byte leaves, since the release is; a refusal leaves now, so it waits for the disk now."""
+    unit = partial(_write_decision, means, scene, judged)
+    if judged.opens and judged.admission.bar is None:
+        await means.ledger.note(unit)
+    else:
+        await means.ledger.commit(unit, brief=True)
 
 
 def _write_decision(means: Means, scene: Scene, judged: Judged, tx: Transaction) -> None:
@@ -106,7 +115,8 @@ async def _ask_all(means: Means, scene: Scene, judged: Judged, query: Query, dea
 
 async def _ask_one(means: Means, scene: Scene, permit: Permit, query: Query, deadline: float) -> Leg:
     loop = asyncio.get_running_loop()
-    began, aorta = loop.time(), replace(scene.call.aorta, request=means.new_id())
+    chain = scene.call.aorta
+    began, aorta = loop.time(), AortaId(chain.initial, means.new_id(), chain.version)
     address = address_of(scene.network, permit.pointer)
     outcome: Answer | Failure
     if address is None:

@@ -47,14 +47,15 @@ async def release(means: Means, scene: Scene, legs: Sequence[Leg], started: floa
     Raises IndexUnavailable, LedgerUnavailable, Unsettled."""
     for _ in range(ATTEMPTS):
         # the revocation list is a file and moves no version: who asks is asked again every time
-        scene = replace(scene, requester=scene.call.party(scene.network))
+        party = scene.call.party(scene.network)
+        scene = scene if party == scene.requester else replace(scene, requester=party)
         again = judge(means, scene)
         combined, dropped = _what_may_leave(scene, again, legs)
         elapsed = (asyncio.get_running_loop().time() - started) * 1000
         try:
             told = _notices(means, scene, again, combined)
             unit = partial(_write_release, means, scene, again, legs, combined, dropped, told, elapsed)
-            await means.ledger.commit(unit)
+            await means.ledger.commit(unit, brief=True)
         except Moved:
             means.live.forget()
             scene = await _look_again(means, scene)
@@ -137,6 +138,9 @@ def _still_permitted(scene: Scene, again: Judged, leg: Leg) -> bool:
     address = address_of(scene.network, pointer)
     if (address.endpoint if address else "") != leg.address.endpoint:
         return False
+    judged = next((one for one in again.decisions if one.pointer is current), None)
+    if judged is not None and judged.permitted and judged.row is leg.permit.row:
+        return True
     same_row = replace(again.admission, rows=tuple(r for r in again.admission.rows if r is leg.permit.row))
     return decide_one(same_row, scene, current, again.at).permitted
 

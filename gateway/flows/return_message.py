@@ -225,7 +225,7 @@ async def _take_in(means: Means, scene: _Scene, judged: Sending, body: bytes, di
             journal.append(tx, one)
 
     means.mail.reached("accept")
-    await means.ledger.commit(unit)
+    await means.ledger.commit(unit, brief=True)
     means.mail.reached("commit")
     held = outbox.as_accepted(envelope, lane=scene.to.ura, reason=scene.to.missing)
     return Accepted(held, created=True)

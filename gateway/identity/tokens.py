@@ -12,6 +12,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import msgspec
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
@@ -86,7 +87,7 @@ class SigningKey:
     def _sign(self, claims: Mapping[str, Any]) -> str:
         """A compact JWS (RFC 7515, ES256). One is signed for every source of every query: the header is made once, and
         the signature is cryptography's own. Reading is left to the library."""
-        signed = self._header + b"." + _base64url(json.dumps(claims, separators=(",", ":")).encode())
+        signed = self._header + b"." + _base64url(msgspec.json.encode(claims))
         r, s = decode_dss_signature(self._private.sign(signed, _SHA256))
         return (signed + b"." + _base64url(r.to_bytes(32, "big") + s.to_bytes(32, "big"))).decode("ascii")
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from functools import lru_cache
 
 from gateway.rules.choice import ConsentState
 from gateway.rules.exchange import HELD_BY, Capacity, Category, GivenBy, Kind, Pointer, Regime, View
@@ -80,8 +81,10 @@ class Admission:
         return asking and self.facts.attested_by is None and self.facts.capacity is not Capacity.INCAPABLE
 
 
+@lru_cache(maxsize=1024)
 def admit(facts: Facts, rows: tuple[Row, ...] = ROWS) -> Admission:
-    """Which rows fit this requester in this situation, or the first bar (in Bar's order) that leaves none."""
+    """Which rows fit this requester in this situation, or the first bar (in Bar's order) that leaves none. Facts alone
+    make it, so the same facts are judged once: a query asks at its decision and again at its release."""
     bar = _party_bar(facts)
     left = rows
     for sieve, fits in _SIEVES:

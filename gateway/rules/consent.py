@@ -92,8 +92,11 @@ def in_force(statements: Iterable[Statement], at: datetime) -> tuple[Statement, 
     that before a yes: a tie never opens anything. A statement that counts only after `at` is not in force yet. The
     same words of the same stated moment are a repeat, and count from their first receipt.
     """
+    listed = tuple(statements)
+    if len(listed) < 2:
+        return tuple([one for one in listed if counts_from(one) <= at])
     said: dict[tuple[Scope, Say, datetime], Statement] = {}
-    for statement in sorted(statements, key=lambda s: (s.received, s.id)):
+    for statement in sorted(listed, key=lambda s: (s.received, s.id)):
         said.setdefault((statement.scope, statement.say, statement.effective), statement)
     newest: dict[Scope, Statement] = {}
     for statement in said.values():

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from operator import mul
 
 NAMING = "http://fhir.nl/fhir/NamingSystem/"
 BSN_SYSTEM = NAMING + "bsn"
@@ -31,7 +32,7 @@ class Bsn:
     def __post_init__(self) -> None:
         if len(self.digits) != 9 or not self.digits.isascii() or not self.digits.isdigit():
             raise InvalidIdentifier("a BSN has nine digits")
-        total = sum(w * int(d) for w, d in zip(_BSN_WEIGHTS, self.digits, strict=True))
+        total = sum(map(mul, _BSN_WEIGHTS, map(int, self.digits)))
         if total % 11 or self.digits == "000000000":
             raise InvalidIdentifier("the BSN fails the eleven-test")
 

@@ -61,7 +61,7 @@ class Keys:
     def __init__(self, secret: bytes) -> None:
         if len(secret) < SECRET_BYTES:
             raise SecretUnusable(f"a secret has at least {SECRET_BYTES} bytes")
-        self._patients = _derived(secret, b"patient key")
+        self._patients = hmac.new(_derived(secret, b"patient key"), digestmod="sha256")
         self._codes = _derived(secret, b"operator code")
         self._entries = AESSIV(_derived(secret, b"entry id", 64))
         self._pages = AESSIV(_derived(secret, b"page of a listing", 64))
@@ -69,7 +69,9 @@ class Keys:
 
     def patient(self, bsn: Bsn) -> PatientKey:
         """HMAC-SHA-256 over the nine digits, its first twelve bytes."""
-        return PatientKey(hmac.digest(self._patients, bsn.digits.encode(), "sha256")[:PATIENT_BYTES])
+        keyed = self._patients.copy()
+        keyed.update(bsn.digits.encode())
+        return PatientKey(keyed.digest()[:PATIENT_BYTES])
 
     def code_secret(self, salt: bytes) -> bytes:
         """The twenty bytes an operator's one-time codes are made from (RFC 4226 section 4): the ledger keeps the salt

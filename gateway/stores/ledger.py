@@ -2,6 +2,7 @@
 
 Per process one writer thread takes the lock all processes share, runs every waiting unit in one transaction, commits
 durably and wakes the waiters: a batch costs one fsync. If a unit raises, the batch is run again, each in a savepoint.
+A brief unit is run at once, in its caller's thread, where the engine can; then only the disk is waited for (flush.py).
 Knows futures and patience, not what is kept (the drawers do) and not the time of day. A ledger is opened after a fork,
 never before.
 """
@@ -18,6 +19,7 @@ from queue import Empty, SimpleQueue
 from typing import Any, TypeVar
 
 from gateway.stores import schema
+from gateway.stores.flush import Flusher
 from gateway.stores.ledger_postgres import PostgresEngine
 from gateway.stores.ledger_sqlite import SqliteEngine
 from gateway.stores.transaction import Engine, LedgerRefused, LedgerUnavailable, Transaction, Work
@@ -37,10 +39,18 @@ _OUT_OF_PATIENCE = "no answer within patience"
 class _Waiting:
     """One unit, who waits for it, and what came of it. Written by the writer thread, then read by the waiter's."""
 
-    __slots__ = ("error", "future", "loop", "result", "timer", "unit")
+    __slots__ = ("error", "future", "lasting", "loop", "result", "timer", "unit")
 
-    def __init__(self, unit: Callable[[Transaction], Any], future: Any, loop: asyncio.AbstractEventLoop | None) -> None:
+    def __init__(
+        self,
+        unit: Callable[[Transaction], Any],
+        future: Any,
+        loop: asyncio.AbstractEventLoop | None,
+        *,
+        lasting: bool = True,
+    ) -> None:
         self.unit = unit
+        self.lasting = lasting
         self.future = future
         self.loop = loop
         self.timer: asyncio.TimerHandle | None = None
@@ -69,18 +79,34 @@ class Ledger:
         self._queue: SimpleQueue[_Waiting | None] = SimpleQueue()
         self._closing = False
         self._readers = None if engine.inline else ThreadPoolExecutor(_READERS, thread_name_prefix="ledger-read")
+        self._flusher = Flusher(engine.flush)
         self._thread = threading.Thread(target=self._write_until_closed, name="ledger-write", daemon=True)
         self._thread.start()
 
-    async def commit(self, unit: Callable[[Transaction], T]) -> T:
+    async def commit(self, unit: Callable[[Transaction], T], *, brief: bool = False) -> T:
         """Run `unit` in the serial history; returns its result once durable, raises what it raised (rolled back alone).
 
         The unit runs in the writer thread, together with others: short, no I/O; it may be run twice (what the first run
-        did is undone), and skipped when its caller was cancelled before its turn. Raises LedgerUnavailable.
+        did is undone), and skipped when its caller was cancelled before its turn. `brief`: a few statements, which may
+        run in the caller's thread. Raises LedgerUnavailable.
         """
         self._admit()
+        done = self._engine.at_once(unit) if brief else None
+        if done is None:
+            return await self._in_turn(unit, lasting=True)
+        await self._flusher.flushed(self._patience)
+        return done[0]
+
+    async def note(self, unit: Callable[[Transaction], T]) -> T:
+        """As a brief `commit`, but returns as soon as the unit is committed, seen by all and sure to outlive every
+        process: what outlives the machine is only what was noted before a `commit` that returned."""
+        self._admit()
+        done = self._engine.at_once(unit)
+        return await self._in_turn(unit, lasting=False) if done is None else done[0]
+
+    async def _in_turn(self, unit: Callable[[Transaction], T], *, lasting: bool) -> T:
         loop = asyncio.get_running_loop()
-        waiting = _Waiting(unit, loop.create_future(), loop)
+        waiting = _Waiting(unit, loop.create_future(), loop, lasting=lasting)
         waiting.timer = loop.call_later(self._patience, _give_up, waiting.future)
         self._enqueue(waiting)
         result: T = await waiting.future
@@ -142,6 +168,7 @@ class Ledger:
         self._queue.put(None)  # wakes the writer
         self._thread.join(2 * self._patience)
         _settle_all(self._failed(self._waiting(), "closed"))
+        self._flusher.close(self._patience)
         if self._readers is not None:
             self._readers.shutdown(wait=False, cancel_futures=True)
         if not self._thread.is_alive():
@@ -172,6 +199,7 @@ class Ledger:
             with suppress(_OneRaised):
                 with self._engine.writing() as work:
                     self._take(batch)
+                    self._relax(work, batch)
                     _all_together(work, batch)
                 return batch
             with self._engine.writing() as work:
@@ -185,6 +213,10 @@ class Ledger:
         """Join to the batch who else waits by now; who was cancelled before its turn is skipped."""
         batch += self._waiting(_BATCH_LIMIT)
         batch[:] = [waiting for waiting in batch if not waiting.future.done()]
+
+    def _relax(self, work: Work, batch: list[_Waiting]) -> None:
+        if self._engine.relaxing is not None and not any(waiting.lasting for waiting in batch):
+            work.run(self._engine.relaxing)
 
     def _waiting(self, most: int = QUEUE_LIMIT) -> list[_Waiting]:
         """Who waits now, taken from the queue."""

@@ -43,6 +43,7 @@ class PostgresEngine:
 
     inline = False
     dialect = Dialect.POSTGRESQL
+    relaxing: str | None = "SET LOCAL synchronous_commit = off"
 
     def __init__(self, url: str, *, read_only: bool, busy: float) -> None:
         self._url = url
@@ -106,6 +107,13 @@ class PostgresEngine:
         finally:
             work.end()
         self._writer, self._version = cursor, version
+
+    def at_once(self, unit: Callable[[Transaction], T]) -> tuple[T] | None:
+        del unit  # a server is never answered for without waiting
+        return None
+
+    def flush(self) -> None:
+        """Nothing was ever written at once."""
 
     def _commit_write(self, cursor: psycopg.Cursor[Any]) -> int:
         """Commit, and learn the network version in the same round trip."""

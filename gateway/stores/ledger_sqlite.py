@@ -1,7 +1,8 @@
 """How is one SQLite file a serial history for several processes? A blocking file lock first, then one transaction.
 
-Waiting on a lock the kernel hands over beats polling for SQLite's own: no stalls, no idle cost. Knows files, modes and
-pragmas; knows nothing of tables, except the one network version everybody looks at.
+Waiting on a lock the kernel hands over beats polling for SQLite's own: no stalls, no idle cost. Who finds the lock free
+may also write at once, in its own thread, and leave waiting for the disk to somebody else (`at_once`, `flush`). Knows
+files, modes and pragmas; knows nothing of tables, except the one network version everybody looks at.
 """
 
 from __future__ import annotations
@@ -16,12 +17,14 @@ from pathlib import Path
 from typing import TypeVar
 
 from gateway.stores.schema import Dialect
-from gateway.stores.transaction import LASTING, LedgerUnavailable, Transaction, Work, in_our_words
+from gateway.stores.transaction import LASTING, LedgerUnavailable, ReadingWork, Transaction, Work, in_our_words
 
 T = TypeVar("T")
 
 _PRIVATE = 0o600
 _CACHED_STATEMENTS = 256
+_CHECKPOINT_EVERY = 200
+"""Of so many units one is left to the writer thread, whose commit brings the WAL into the file once it is long."""
 
 
 class SqliteEngine:
@@ -32,6 +35,7 @@ class SqliteEngine:
 
     inline = True
     dialect = Dialect.SQLITE
+    relaxing: str | None = None
 
     def __init__(self, path: Path, *, read_only: bool, busy: float) -> None:
         self._path = path
@@ -40,33 +44,40 @@ class SqliteEngine:
         self._lock = -1
         self._writer: sqlite3.Connection | None = None
         self._reader: sqlite3.Connection | None = None
-        self._reading = threading.RLock()
+        self._quick = threading.RLock()
+        self._quick_lock = -1
+        self._quick_db: sqlite3.Connection | None = None
+        self._wal = -1
+        self._unchecked = 0
+        self._flushing = threading.Lock()
         if not read_only:
-            self._lock = self._claim_files()
+            self._lock, self._quick_lock = self._claim_files()
 
-    def _claim_files(self) -> int:
+    def _claim_files(self) -> tuple[int, int]:
+        """The lock file, opened twice: who writes at once and the writer thread wait for each other, too."""
         try:
             self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             os.close(_private(self._path))
-            return _private(self._path.with_name(self._path.name + ".lock"))
+            lock = self._path.with_name(self._path.name + ".lock")
+            return _private(lock), _private(lock)
         except OSError as error:
             raise LedgerUnavailable(f"{type(error).__name__}: {error.strerror}") from error
 
-    def _connect(self, *, writer: bool) -> sqlite3.Connection:
+    def _connect(self, pragmas: Sequence[str], busy: float) -> sqlite3.Connection:
         mode = "ro" if self._read_only else "rw"
         try:
             db = sqlite3.connect(
                 f"{self._path.absolute().as_uri()}?mode={mode}",
                 uri=True,
                 isolation_level=None,
-                timeout=self._busy,
+                timeout=busy,
                 check_same_thread=False,
                 cached_statements=_CACHED_STATEMENTS,
             )
         except sqlite3.Error as error:
             raise in_our_words(error) from error
         try:
-            for pragma in _WRITER if writer else _READER:
+            for pragma in pragmas:
                 db.execute(pragma).close()
         except sqlite3.Error as error:
             db.close()
@@ -80,11 +91,56 @@ class SqliteEngine:
         fcntl.flock(self._lock, fcntl.LOCK_EX)
         try:
             if self._writer is None:
-                self._writer = self._connect(writer=True)
+                self._writer = self._connect(_WRITER, self._busy)
             with self._transaction(self._writer) as work:
                 yield work
         finally:
             fcntl.flock(self._lock, fcntl.LOCK_UN)
+
+    def at_once(self, unit: Callable[[Transaction], T]) -> tuple[T] | None:
+        if self._read_only or not self._quick.acquire(blocking=False):
+            return None
+        try:
+            fcntl.flock(self._quick_lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            self._quick.release()
+            return None
+        try:
+            return self._committed(unit)
+        finally:
+            fcntl.flock(self._quick_lock, fcntl.LOCK_UN)
+            self._quick.release()
+
+    def _committed(self, unit: Callable[[Transaction], T]) -> tuple[T] | None:
+        if self._unchecked >= _CHECKPOINT_EVERY:
+            self._unchecked = 0
+            return None
+        self._unchecked += 1
+        db = self._open_quick()
+        work = Work(_executing(db))
+        try:
+            with suppress(_Busy):
+                return (_whole(work, unit),)
+        except BaseException:
+            with suppress(sqlite3.Error):
+                db.rollback()
+            raise
+        finally:
+            self._forget_if_lasting(work)
+            work.end()
+        return None
+
+    def flush(self) -> None:
+        with self._flushing:
+            try:
+                if self._wal < 0:
+                    self._wal = os.open(self._path.with_name(self._path.name + "-wal"), os.O_RDONLY | os.O_CLOEXEC)
+                os.fdatasync(self._wal)
+                return
+            except OSError as error:
+                told = LedgerUnavailable(f"{type(error).__name__}: {error.strerror}")
+        self._drop()
+        raise told
 
     @contextmanager
     def _transaction(self, db: sqlite3.Connection) -> Iterator[Work]:
@@ -106,38 +162,54 @@ class SqliteEngine:
             self._drop()
 
     def _drop(self) -> None:
-        """Close both connections; each is opened anew at its next use."""
-        with self._reading:
-            for db in (self._writer, self._reader):
+        """Close all connections; each is opened anew at its next use."""
+        with self._quick, self._flushing:
+            for db in (self._writer, self._reader, self._quick_db):
                 if db is not None:
                     db.close()
-            self._writer = self._reader = None
+            self._writer = self._reader = self._quick_db = None
+            if self._wal >= 0:
+                os.close(self._wal)
+            self._wal = -1
 
     def read(self, unit: Callable[[Transaction], T], *, single: bool = False) -> T:
-        with self._reading:
-            db = self._open_reader()
-            work = Work(_executing(db))
-            try:
-                if not single:
-                    work.run("BEGIN")
-                return unit(work)
-            finally:
-                if not single:
-                    with suppress(sqlite3.Error):
-                        db.rollback()
-                self._forget_if_lasting(work)
-                work.end()
+        with self._quick:
+            if not self._read_only:
+                with suppress(_Busy):
+                    return self._read(self._open_quick(), unit, single=single)
+            return self._read(self._open_reader(), unit, single=single)
+
+    def _read(self, db: sqlite3.Connection, unit: Callable[[Transaction], T], *, single: bool) -> T:
+        work = ReadingWork(_executing(db))
+        try:
+            if not single:
+                work.rows("BEGIN")
+            return unit(work)
+        except LedgerUnavailable as error:
+            if work.code == sqlite3.SQLITE_BUSY and db is self._quick_db:
+                raise _Busy from error
+            raise
+        finally:
+            if not single:
+                with suppress(sqlite3.Error):
+                    db.rollback()
+            self._forget_if_lasting(work)
+            work.end()
+
+    def _open_quick(self) -> sqlite3.Connection:
+        """The one connection of the caller's own thread: what it wrote need not be read from the file again."""
+        if self._quick_db is None:
+            self._quick_db = self._connect(_QUICK, 0)
+        return self._quick_db
 
     def _open_reader(self) -> sqlite3.Connection:
+        """The patient one, for who only reads, or while another program is in the way."""
         if self._reader is None:
-            self._reader = self._connect(writer=False)
+            self._reader = self._connect(_READER, self._busy)
         return self._reader
 
     def version(self) -> int:
-        with self._reading:
-            work = Work(_executing(self._open_reader()))
-            row = work.row("SELECT version FROM network_state")
-            return int(row[0]) if row else 0
+        return self.read(_version, single=True)
 
     def scrub(self) -> bool:
         """Move the whole write-ahead log into the file, where what was deleted is overwritten, and empty it."""
@@ -152,7 +224,7 @@ class SqliteEngine:
             os.close(lock)
 
     def _empty_log(self) -> bool:
-        db = self._connect(writer=True)
+        db = self._connect(_WRITER, self._busy)
         try:
             busy = db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
         except sqlite3.Error as error:
@@ -163,9 +235,31 @@ class SqliteEngine:
 
     def close(self) -> None:
         self._drop()
-        if self._lock >= 0:
-            os.close(self._lock)
-            self._lock = -1
+        for lock in {self._lock, self._quick_lock} - {-1}:
+            os.close(lock)
+        self._lock = self._quick_lock = -1
+
+
+def _version(tx: Transaction) -> int:
+    row = tx.row("SELECT version FROM network_state")
+    return int(row[0]) if row else 0
+
+
+class _Busy(Exception):
+    """Another program is in a transaction on the file."""
+
+
+def _whole(work: Work, unit: Callable[[Transaction], T]) -> T:
+    """One unit as one transaction. Raises _Busy before it began, else what the unit or the database raises."""
+    try:
+        work.run("BEGIN IMMEDIATE")
+    except LedgerUnavailable as error:
+        if work.code == sqlite3.SQLITE_BUSY:
+            raise _Busy from error
+        raise
+    result = unit(work)
+    work.run("COMMIT")
+    return result
 
 
 _READER = ("PRAGMA query_only=ON",)
@@ -176,6 +270,13 @@ _WRITER = (
     "PRAGMA temp_store=MEMORY",
     # what is deleted is overwritten: a delivered message leaves no trace in freed pages
     "PRAGMA secure_delete=ON",
+)
+_QUICK = (
+    "PRAGMA synchronous=NORMAL",
+    "PRAGMA foreign_keys=ON",
+    "PRAGMA temp_store=MEMORY",
+    "PRAGMA secure_delete=ON",
+    "PRAGMA wal_autocheckpoint=0",  # it waits for the disk, which nobody here may
 )
 
 

@@ -82,14 +82,38 @@ class Work:
             raise LedgerUnavailable(self.broken)
 
 
+class ReadingWork(Work):
+    """A transaction on a connection that could write, for a unit that may not. Raises LedgerUnavailable if it tries."""
+
+    __slots__ = ()
+
+    def _cursor(self, sql: str, params: Sequence[object]) -> Any:
+        if not self.broken and not sql.startswith(_HARMLESS):
+            raise LedgerUnavailable("opened for reading only")
+        return super()._cursor(sql, params)
+
+
+_HARMLESS = ("SELECT ", "BEGIN")
+
+
 class Engine(Protocol):
-    """A database the ledger can run on. `inline`: a read takes microseconds and may run in the event loop's thread."""
+    """A database the ledger can run on. `inline`: a read takes microseconds and may run in the event loop's thread.
+    `relaxing` is the statement after which a transaction's commit does not wait for the disk, if there is one."""
 
     inline: bool
     dialect: Dialect
+    relaxing: str | None
 
     def writing(self) -> AbstractContextManager[Work]:
         """The serial transaction: durable on leaving, rolled back on any error. Raises LedgerUnavailable."""
+
+    def at_once(self, unit: Callable[[Transaction], T]) -> tuple[T] | None:
+        """Run and commit a brief unit in this thread, without ever waiting: for others to see, and to outlive this
+        process, but only after `flush` sure to outlive the machine. None: not now, or not here. Raises what it raised,
+        LedgerUnavailable."""
+
+    def flush(self) -> None:
+        """Wait until all that `at_once` committed is on the disk. Raises LedgerUnavailable."""
 
     def read(self, unit: Callable[[Transaction], T], *, single: bool = False) -> T:
         """Run a unit on one snapshot, from any thread. `single`: it is one statement, a snapshot by itself.

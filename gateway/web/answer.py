@@ -37,9 +37,9 @@ class Answering:
     headers: tuple[tuple[str, str], ...] = ()
 
 
-def call(site: Site, asked: Asked) -> Call:
-    """The flow's view of this request."""
-    return call_of(site, asked.caller, asked.aorta, asked.interaction.name)
+def call(site: Site, asked: Asked, *, just_let_in: bool = False) -> Call:
+    """The flow's view of this request (`just_let_in`: see `call_of`)."""
+    return call_of(site, asked.caller, asked.aorta, asked.interaction.name, just_let_in=just_let_in)
 
 
 def claims(asked: Asked) -> Claims:

@@ -35,7 +35,7 @@ async def search(site: Site, asked: Asked) -> Answering:
     if not isinstance(word, Query):
         raise Problem(400, "not-supported", "This search is not offered here.")
     same_patient(asked, word.patient)
-    combined = await query.ask(site.means, call(site, asked), word, wish(asked.prefer))
+    combined = await query.ask(site.means, call(site, asked, just_let_in=True), word, wish(asked.prefer))
     if isinstance(combined, Refused):
         raise barred(combined.bar, combined.sentence, journaled=True)
     return _answer(site, asked, combined)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable, MutableMapping
-from dataclasses import replace
 from typing import Any
 
 from gateway.fhir import headers, writing
@@ -16,6 +15,7 @@ from gateway.fhir.catalogue import REGISTRY, Interaction, Match, NotOffered, Who
 from gateway.fhir.refusal import BadRequest
 from gateway.flows.grant import note_refusal
 from gateway.identity.certificate import Certificate, NotUzi, read_certificate
+from gateway.identity.claims import Claims
 from gateway.rules.exchange import AortaId
 from gateway.rules.identifiers import Ura
 from gateway.rules.journal import Event, Json
@@ -24,7 +24,8 @@ from gateway.stores.ledger import LedgerUnavailable
 from gateway.web import audit, clinical, custody, directory, messages
 from gateway.web.answer import Answering, Asked
 from gateway.web.problems import Problem, told
-from gateway.web.site import CERTIFICATE, Caller, Site, certificate_of, claims_of, header
+from gateway.web.protocol import EXCHANGE, Whole
+from gateway.web.site import CERTIFICATE, Caller, Headers, Site, claims_of, let_in
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -68,45 +69,44 @@ class FhirApi:
             answering = await self._told(error, scope, chain)
         if not chain:
             chain.append(self._minted())
-        await _send(send, answering, self._stamped(chain[0]))
+        await _send(scope, send, answering, self._stamped(chain[0]))
 
     async def _answer(self, scope: Scope, receive: Receive, chain: list[AortaId]) -> Answering:
-        chain.append(self._aorta(scope))
-        certificate = await certificate_of(self._site, scope)
+        given = Headers(scope)
+        chain.append(self._aorta(given))
+        certificate, network = await let_in(self._site, scope)
         found = match(scope["method"], scope["path"], simulation=self._site.simulation)
         if isinstance(found, NotOffered):
             raise _not_offered(found)
-        headers.acceptable(header(scope, b"accept"))
-        caller = self._caller(certificate, found.interaction, scope)
+        headers.acceptable(given.get(b"accept"))
+        caller = Caller(certificate, self._claims(certificate, found.interaction, given), network)
         asked = Asked(
             interaction=found.interaction,
             id=found.id,
             caller=caller,
             aorta=chain[0],
-            body=await _body(receive),
-            content_type=header(scope, b"content-type"),
+            body=await _body(scope, receive),
+            content_type=given.get(b"content-type"),
             query_string=scope.get("query_string", b""),
-            if_match=header(scope, b"if-match"),
-            prefer=header(scope, b"prefer"),
+            if_match=given.get(b"if-match"),
+            prefer=given.get(b"prefer"),
         )
         return await HANDLERS[found.interaction.name](self._site, asked)
 
-    def _caller(self, certificate: Certificate, interaction: Interaction, scope: Scope) -> Caller:
+    def _claims(self, certificate: Certificate, interaction: Interaction, given: Headers) -> Claims | None:
         if interaction.who is Who.CERTIFICATE:
-            return Caller(certificate, None)
-        claims = claims_of(self._site, certificate, header(scope, b"authorization"))
-        return Caller(certificate, claims)
+            return None
+        return claims_of(self._site, certificate, given.get(b"authorization"))
 
-    def _aorta(self, scope: Scope) -> AortaId:
-        given = headers.aorta(header(scope, b"aorta-id"), header(scope, b"aorta-version"))
-        return given or self._minted()
+    def _aorta(self, given: Headers) -> AortaId:
+        return headers.aorta(given.get(b"aorta-id"), given.get(b"aorta-version")) or self._minted()
 
     def _minted(self) -> AortaId:
         return AortaId(self._site.means.new_id(), self._site.means.new_id())
 
     def _stamped(self, aorta: AortaId) -> AortaId:
         """Our answer is a message of its own in the same chain."""
-        return replace(aorta, request=self._site.means.new_id())
+        return AortaId(aorta.initial, self._site.means.new_id(), aorta.version)
 
     async def _told(self, error: Exception, scope: Scope, chain: list[AortaId]) -> Answering:
         problem = problem_of(error)
@@ -157,7 +157,10 @@ def _outcome(problem: Problem) -> Answering:
     return Answering(problem.status, body, tuple(problem.headers.items()))
 
 
-async def _body(receive: Receive) -> bytes:
+async def _body(scope: Scope, receive: Receive) -> bytes:
+    whole = _whole(scope)
+    if whole is not None:
+        return whole.take_body()
     parts: list[bytes] = []
     while True:
         message = await receive()
@@ -168,7 +171,13 @@ async def _body(receive: Receive) -> bytes:
             return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
-async def _send(send: Send, answering: Answering, aorta: AortaId) -> None:
+def _whole(scope: Scope) -> Whole | None:
+    """What our own listener offers beside ASGI's messages."""
+    found = scope.get("extensions", {}).get(EXCHANGE)
+    return found if isinstance(found, Whole) else None
+
+
+async def _send(scope: Scope, send: Send, answering: Answering, aorta: AortaId) -> None:
     stamped = f"initialRequestID={aorta.initial}; requestID={aorta.request}"
     lines = [
         (b"content-type", b"application/fhir+json; charset=utf-8"),
@@ -179,5 +188,8 @@ async def _send(send: Send, answering: Answering, aorta: AortaId) -> None:
     if aorta.version:
         lines.append((b"aorta-version", aorta.version.encode("ascii")))
     lines += [(name.lower().encode("ascii"), value.encode("latin-1")) for name, value in answering.headers]
+    whole = _whole(scope)
+    if whole is not None and whole.answer(answering.status, lines, answering.body):
+        return
     await send({"type": "http.response.start", "status": answering.status, "headers": lines})
     await send({"type": "http.response.body", "body": answering.body})

@@ -20,6 +20,9 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 CERTIFICATE = "switchpoint.certificate"
 """Under this key in `scope["extensions"]`: the client's certificate, DER bytes, as verified by TLS."""
 
+EXCHANGE = "switchpoint.exchange"
+"""Under this key in `scope["extensions"]`: the whole request's body, and a way to answer it whole (Whole)."""
+
 WriteError = Callable[[int, str, str], bytes]
 """(status, code, sentence) to the JSON body of an answer to a message that never became a request."""
 
@@ -80,6 +83,41 @@ def operation_outcome(status: int, code: str, sentence: str) -> bytes:
 
 class _Refused(Exception):
     """Leaves the parser from within a callback; the refusal is kept on the protocol."""
+
+
+class Whole:
+    """One whole request: what ASGI says in several messages each way, said at once."""
+
+    __slots__ = ("_cycle",)
+
+    def __init__(self, cycle: RequestResponseCycle) -> None:
+        self._cycle = cycle
+
+    def take_body(self) -> bytes:
+        """The request's body; taken once, it is no longer kept here."""
+        taken, self._cycle.body = bytes(self._cycle.body), bytearray()
+        return taken
+
+    def answer(self, status: int, lines: list[tuple[bytes, bytes]], body: bytes) -> bool:
+        """Write the whole answer, `content-length` among its lines. False, and nothing is written, where it takes more
+        than that (a client that does not read, or is gone; a line with a break in it): then ASGI's own way decides."""
+        cycle = self._cycle
+        started = cycle.disconnected or cycle.response_started or cycle.flow.write_paused
+        ready = cycle.keep_alive and not started and cycle.scope["method"] != "HEAD"
+        every = [*cycle.default_headers, *lines]
+        head = b"".join([b"%b: %b\r\n" % line for line in every])
+        if not ready or not head.count(b"\r") == head.count(b"\n") == len(every):
+            return False
+        cycle.response_started = cycle.response_complete = True
+        cycle.transport.write(b"%b%b\r\n%b" % (_STATUS_LINES[status], head, body))
+        cycle.message_event.set()
+        cycle.on_response()
+        return True
+
+
+_STATUS_LINES: dict[int, bytes] = {
+    status: b"HTTP/1.1 %d %b\r\n" % (status, status.phrase.encode()) for status in HTTPStatus
+}
 
 
 class ExchangeProtocol(HttpToolsProtocol):
@@ -181,7 +219,7 @@ class ExchangeProtocol(HttpToolsProtocol):
         super().on_message_complete()
         waiting, self._waiting = self._waiting, None
         if waiting is not None:
-            super()._start_asgi_task(*waiting)
+            self._start(*waiting)
 
     # --- from request to app -----------------------------------------------------------------------------------------
 
@@ -190,7 +228,11 @@ class ExchangeProtocol(HttpToolsProtocol):
         if cycle.more_body:
             self._waiting = (cycle, app)
         else:
-            super()._start_asgi_task(cycle, app)
+            self._start(cycle, app)
+
+    def _start(self, cycle: RequestResponseCycle, app: Any) -> None:
+        cast(dict[str, Any], cycle.scope)["extensions"][EXCHANGE] = Whole(cycle)
+        super()._start_asgi_task(cycle, app)
 
     def on_response_complete(self) -> None:
         super().on_response_complete()

@@ -94,4 +94,4 @@ def _moment(text: str) -> datetime | str | None:
         moment = datetime.fromisoformat(text.strip())
     except ValueError:
         return text
-    return moment if moment.tzinfo else moment.replace(tzinfo=ZoneInfo('UTC'))
+    return moment if moment.tzinfo else moment.replace(tzinfo=_DUTCH_TIME)

@@ -52,14 +52,16 @@ class Site:
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """A connection in good standing: its certificate, and the claims of its token if it brought one."""
+    """A connection in good standing: its certificate, the claims of its token if it brought one, and the network by
+    which it was let in."""
 
     certificate: Certificate
     claims: Claims | None
+    network: Network
 
 
-async def certificate_of(site: Site, scope: MutableMapping[str, Any]) -> Certificate:
-    """The certificate of this connection, in good standing now. Raises Problem."""
+async def let_in(site: Site, scope: MutableMapping[str, Any]) -> tuple[Certificate, Network]:
+    """The certificate of this connection, in good standing now, and the network that says so. Raises Problem."""
     der = scope.get("extensions", {}).get(CERTIFICATE)
     if der is None:
         raise Problem(401, Bar.UNKNOWN_PARTY, "This listener needs a client certificate.")
@@ -79,6 +81,12 @@ async def certificate_of(site: Site, scope: MutableMapping[str, Any]) -> Certifi
     revoked = standing is Standing.REVOKED or certificate.serial in network.revoked
     if revoked or certificate.ura not in network.organisations:
         raise barred(Bar.UNKNOWN_PARTY)
+    return certificate, network
+
+
+async def certificate_of(site: Site, scope: MutableMapping[str, Any]) -> Certificate:
+    """The certificate of this connection, in good standing now. Raises Problem."""
+    certificate, _ = await let_in(site, scope)
     return certificate
 
 
@@ -102,20 +110,30 @@ def _unauthorised(code: str, sentence: str, error: str) -> Problem:
     return Problem(401, code, sentence, {"WWW-Authenticate": "Bearer" + error})
 
 
-def call_of(site: Site, caller: Caller, aorta: AortaId, interaction: str) -> Call:
-    """The call a flow gets: who is calling can be asked again at the moment of release."""
+def call_of(site: Site, caller: Caller, aorta: AortaId, interaction: str, *, just_let_in: bool = False) -> Call:
+    """The call a flow gets: who is calling can be asked again at the moment of release. `just_let_in`: the flow asks it
+    first in this same moment, in which the revocation list has been looked at already."""
     claims = caller.claims
     if claims is None:
         raise _unauthorised("no-token", "This interaction needs a bearer token from /token.", "")
+    looked_at = [just_let_in]
 
     def party(network: Network) -> Requester:
-        standing = site.in_good_standing(caller.certificate)
+        standing = (looked_at and looked_at.pop()) or site.in_good_standing(caller.certificate)
         return requester_from(network, caller.certificate, claims, in_good_standing=standing)
 
-    return Call(aorta=aorta, situation=claims.situation, party=party, interaction=interaction)
+    return Call(aorta, claims.situation, party, interaction, caller.network)
 
 
-def header(scope: Mapping[str, Any], name: bytes) -> str | None:
-    """One request header as text, or None. Repeated headers count as the first."""
-    found = next((value for key, value in scope["headers"] if key == name), None)
-    return None if found is None else found.decode("latin-1")
+class Headers:
+    """The headers of one request, by lower-case name. Repeated headers count as the first."""
+
+    __slots__ = ("_given",)
+
+    def __init__(self, scope: Mapping[str, Any]) -> None:
+        self._given: dict[bytes, bytes] = dict(reversed(scope["headers"]))
+
+    def get(self, name: bytes) -> str | None:
+        """One header as text, or None."""
+        found = self._given.get(name)
+        return None if found is None else found.decode("latin-1")

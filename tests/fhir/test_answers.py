@@ -59,6 +59,13 @@ MALFORMED = {
     "duplicate key offset by a capital escaped colon": ONE.replace(
         b'"text":"x"', rb'"id":"\u003A","text":"x","text":"y"'
     ),
+    "duplicate key offset by an escaped quote": ONE.replace(b'"text":"x"', rb'"id":"\u0022:","text":"x","text":"y"'),
+    "duplicate key between spaces, offset by an escaped quote": ONE.replace(
+        b'"text":"x"', rb'"id" : "\u0022:" , "text" : "x" , "text" : "y"'
+    ),
+    "duplicate key between spaces beside a decimal": ONE.replace(
+        b'"text":"x"', b'"id" : 0.10 , "text" : "x" , "text" : "y"'
+    ),
     "duplicate resource in an entry": ONE.replace(b'"resource":{', b'"resource":{},"resource":{', 1),
     "a list": b"[]",
     "a string": b'"x"',

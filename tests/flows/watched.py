@@ -152,19 +152,26 @@ class WatchedLedger:
     def _count(self, what: str) -> None:
         self.counts[what] = self.counts.get(what, 0) + 1
 
-    async def commit(self, unit: Callable[[Any], Any]) -> Any:
+    async def commit(self, unit: Callable[[Any], Any], *, brief: bool = False) -> Any:
         self._count("commit")
         if self.failing:
             self.failing -= 1
             raise LedgerUnavailable("locked")
         if self.lost_replies:
             self.lost_replies -= 1
-            await self.real.commit(unit)
+            await self.real.commit(unit, brief=brief)
             raise LedgerUnavailable("no answer within patience")
+        return await self.real.commit(self._watched(unit), brief=brief)
+
+    async def note(self, unit: Callable[[Any], Any]) -> Any:
+        self._count("note")
+        return await self.real.note(self._watched(unit))
+
+    def _watched(self, unit: Callable[[Any], Any]) -> Callable[[Any], Any]:
         if self.good_commits is None:
-            return await self.real.commit(lambda tx: unit(CountingTransaction(tx, self._count)))
+            return lambda tx: unit(CountingTransaction(tx, self._count))
         self.good_commits -= 1
-        return await self.real.commit(unit if self.good_commits >= 0 else lambda tx: _lost(unit, tx))
+        return unit if self.good_commits >= 0 else lambda tx: _lost(unit, tx)
 
     async def read(self, unit: Callable[[Any], Any], *, single: bool = False) -> Any:
         self._count("read")

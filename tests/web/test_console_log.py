@@ -269,6 +269,19 @@ async def test_more_streams_than_there_is_room_for_are_told_to_come_back(
                     await asyncio.sleep(0.05)
 
 
+def following() -> int:
+    """How many look-outs are at work in this process."""
+    coroutines = (task.get_coro() for task in asyncio.all_tasks())
+    return sum(getattr(one, "__qualname__", "").endswith("_follow") for one in coroutines)
+
+
+async def test_the_journal_is_followed_from_the_start_and_no_longer_than_the_desk(desk: AtDesk) -> None:
+    assert following() == 0
+    async with served(desk):
+        assert following() == 1
+    assert following() == 0
+
+
 WRONG = {
     "no place to begin": ("", {}),
     "a place that is none": ("after=x", {}),

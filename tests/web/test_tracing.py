@@ -1,4 +1,4 @@
-"""Do traces tell where the time went, joined by AORTA-ID, never whom it was about, and are they nothing unless wanted?"""
+"""Do traces tell where the time went, joined by AORTA-ID, never whom it was about, and cost nothing unless wanted?"""
 
 from __future__ import annotations
 

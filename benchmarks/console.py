@@ -183,9 +183,9 @@ def acts() -> Iterator[tuple[str, float, Act]]:
     yield "AuditEvent, a custodian", CONSOLE_MS, lambda country: country.audit("AuditEvent, a custodian")
 
 
-async def measure(folder: Path, lines: int, rounds: int) -> list[dict[str, object]]:
+async def measure(folder: Path, lines: int, rounds: int, settle: float) -> list[dict[str, object]]:
     countries = [await prepare(folder / str(many), many) for many in (FEW, lines)]
-    await _settle(countries)
+    await _settle(countries, settle)
     todo = list(acts())
     for _ in range(rounds):
         for _, _, act in todo:
@@ -214,24 +214,26 @@ async def measure(folder: Path, lines: int, rounds: int) -> list[dict[str, objec
     return rows
 
 
-async def _settle(countries: list[Country]) -> None:
-    """Everything once, unmeasured; then a moment for the counts of the last day."""
+async def _settle(countries: list[Country], seconds: float) -> None:
+    """Everything once, unmeasured; then time for the front page to have counted a whole day in the background."""
     for country in countries:
         for _, _, act in acts():
             await act(country)
         country.took.clear()
-    await asyncio.sleep(2)
+    tell("settling")
+    await asyncio.sleep(seconds)
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--lines", type=int, default=1_000_000)
     parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--settle", type=float, default=60, help="seconds between filling and measuring")
     parser.add_argument("--folder", type=Path, help="where to make the temporary folder")
     parser.add_argument("--json", action="store_true")
     wanted = parser.parse_args()
     with tempfile.TemporaryDirectory(dir=wanted.folder) as folder:
-        rows = asyncio.run(measure(Path(folder), wanted.lines, wanted.rounds))
+        rows = asyncio.run(measure(Path(folder), wanted.lines, wanted.rounds, wanted.settle))
     if wanted.json:
         print(json.dumps({"lines": wanted.lines, "few": FEW, "rows": rows, "load": os.getloadavg()}))
     else:

@@ -130,7 +130,9 @@ async def known(means: Means, sitter: PatientSits) -> Known:
 def held(known: Known) -> list[Held]:
     """What the index names, and what custodians that she or it knows could still register."""
     registered = {
-        (one.custodian, one.category): Held(one.custodian, one.category, True, one.latent) for one in known.pointers
+        (one.custodian, one.category): Held(one.custodian, one.category, True, one.latent)
+        for one in known.pointers
+        if one.category is not Category.ENROLMENT
     }
     custodians = {one.custodian for one in known.pointers} | {s.scope.custodian for s in known.in_force}
     custodians |= {known.gp.custodian} if known.gp else set()

@@ -57,6 +57,7 @@ SUBJECTS: Mapping[Event, Subject] = MappingProxyType(
         Event.GP_OF_RECORD_CHANGED: Subject.ENTRY,
         Event.JOURNAL_READ: Subject.LOG,
         Event.OPERATOR_LOOKED: Subject.LOG,
+        Event.DISCLOSURE_REVIEWED: Subject.LOG,
         Event.PATIENT_LOGGED_IN: Subject.LOG,
         Event.PATIENT_LOGIN_REFUSED: Subject.LOG,
         Event.PATIENT_LOGGED_OUT: Subject.LOG,
@@ -121,7 +122,7 @@ class Who:
 @dataclass(frozen=True, slots=True)
 class Item:
     """One thing that happened. `told` are the fields a patient may see; `own`: who looks now did it herself, `times` in
-    a row. `names` maps the URAs in it to names."""
+    a row. `names` maps the URAs in it to names; `later` are the numbers of the other lines it was put together from."""
 
     seq: int
     at: datetime
@@ -138,6 +139,7 @@ class Item:
     own: bool = False
     times: int = 1
     names: Mapping[str, str] = field(default_factory=dict)
+    later: tuple[int, ...] = ()
 
     @property
     def did(self) -> str:
@@ -207,6 +209,7 @@ def _with_outcome(network: Network, item: Item, later: Iterable[Kept]) -> Item:
         told = view(kept.line, Audience.PATIENT)
         if kept.line.event is Event.QUERY_DECIDED:
             break
+        item = replace(item, later=(*item.later, kept.seq))
         if kept.line.event is Event.DISCLOSED and kept.line.custodian is not None:
             disclosed[kept.line.custodian.digits].append(told)
         elif kept.line.event in (Event.QUERY_ANSWERED, Event.QUERY_FAILED):

@@ -13,14 +13,13 @@ from zoneinfo import ZoneInfo
 
 from gateway.flows.means import Means
 from gateway.flows.patient_items import SUBJECTS, Item, Subject, item_of
-from gateway.flows.proving_journal import Disproved, prove_in
 from gateway.flows.reading import note_reading
+from gateway.flows.sealed_lines import Seal, held_against_seal
 from gateway.rules.exchange import PatientKey
 from gateway.rules.network import Network
 from gateway.rules.people import PatientSits
-from gateway.stores import checkpoints, patient_lines
+from gateway.stores import patient_lines
 from gateway.stores.ledger import Transaction
-from gateway.stores.schema import moment
 
 PAGE = 25
 """Items on a page."""
@@ -38,18 +37,6 @@ class Wanted:
     since: date | None = None
     until: date | None = None
     before: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Seal:
-    """How far the journal is sealed: `at` None when it is not yet. Of the lines shown `proved` were held against the
-    seal just now, `waiting` are too new for it, and `wrong` are not what was sealed."""
-
-    at: datetime | None
-    size: int
-    proved: int
-    waiting: int
-    wrong: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,13 +71,18 @@ def _page(
         if item is None:
             pass
         elif items and item.own and items[-1].own:
-            items[-1] = replace(items[-1], times=items[-1].times + 1)
+            items[-1] = _folded(items[-1], item)
         elif len(items) == count:
             return Page(tuple(items), last, _seal(reader, items))
         else:
             items.append(item)
         last = kept.seq
     return Page(tuple(items), last if len(lines) == _MOST_READ else None, _seal(reader, items))
+
+
+def _folded(newer: Item, older: Item) -> Item:
+    """Two of one's own visits, one after the other, as one item."""
+    return replace(newer, times=newer.times + 1, later=(*newer.later, older.seq))
 
 
 def _fits(subject: Subject, wanted: Subject | None) -> bool:
@@ -101,19 +93,6 @@ def _begin(day: date | None) -> datetime | None:
     return None if day is None else datetime.combine(day, time(), _DUTCH_TIME)
 
 
-# --- the seal --------------------------------------------------------------------------------------------------------
-
-
 def _seal(reader: Transaction, items: Sequence[Item]) -> Seal:
-    """Hold the line every item begins with against the newest checkpoint."""
-    size = checkpoints.sealed_size(reader)
-    sealed = [item.seq for item in items if item.seq <= size]
-    wall, wrong = None, []
-    for seq in sealed:
-        try:
-            wall = prove_in(reader, seq).checkpoint.wall
-        except Disproved:
-            wrong.append(seq)
-    return Seal(
-        None if wall is None else moment(wall), size, len(sealed) - len(wrong), len(items) - len(sealed), tuple(wrong)
-    )
+    """Every line the items were put together from, held against the newest checkpoint."""
+    return held_against_seal(reader, [seq for item in items for seq in (item.seq, *item.later)])

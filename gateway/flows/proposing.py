@@ -99,7 +99,7 @@ async def propose(
         made = proposals.put(tx, regime, until=until, reason=reason.strip()[:LONGEST_REASON], who=by, at=wall)
         if made is None:
             return CannotSwitch.PENDING
-        _note(tx, made, "awaits-second-operator", by, at, wall)
+        _note_proposed(tx, made, at, wall)
         return made
 
     return await means.ledger.commit(unit)
@@ -118,7 +118,7 @@ async def confirm(means: Means, id: int, *, by: str) -> RegimeSwitch | CannotSwi
             proposals.settle(tx, id, hindrance, by=by, at=wall)
             return CannotSwitch(hindrance.value)
         if not proposal.may_confirm(by):
-            _note(tx, proposal, "own-proposal", by, at, wall)
+            _note_closed(tx, proposal, "own-proposal", by, at, wall)
             return CannotSwitch.OWN
         proposals.settle(tx, id, Ended.CONFIRMED, by=by, at=wall)
         switch = RegimeSwitch(proposal.regime, True, at, f"{proposal.who}, {by}", proposal.reason, proposal.until)
@@ -138,7 +138,7 @@ async def drop(means: Means, id: int, *, by: str) -> Ended | CannotSwitch:
             return CannotSwitch.GONE
         ended = Ended.REFUSED if proposal.may_confirm(by) else Ended.WITHDRAWN
         proposals.settle(tx, id, ended, by=by, at=wall)
-        _note(tx, proposal, ended, by, at, wall)
+        _note_closed(tx, proposal, ended, by, at, wall)
         return ended
 
     return await means.ledger.commit(unit)
@@ -192,7 +192,13 @@ def _switch(tx: Transaction, switch: RegimeSwitch, wall: datetime) -> None:
     journal.append(tx, Line(Event.REGIME_SWITCHED, at=switch.at, wall=wall, fields=fields))
 
 
-def _note(tx: Transaction, proposal: Proposal, why: str, by: str, at: datetime, wall: datetime) -> None:
-    """Nothing was switched: an act that was not done, and why."""
-    fields: dict[str, Json] = {"by": by, "act": f"switch {proposal.regime} on: {proposal.reason}", "why": why}
-    journal.append(tx, Line(Event.OPERATOR_ACT_REFUSED, at=at, wall=wall, fields=fields))
+def _note_proposed(tx: Transaction, proposal: Proposal, at: datetime, wall: datetime) -> None:
+    until = proposal.until.isoformat() if proposal.until else None
+    fields: dict[str, Json] = {"regime": proposal.regime, "until": until, "by": proposal.who, "reason": proposal.reason}
+    journal.append(tx, Line(Event.REGIME_PROPOSED, at=at, wall=wall, fields=fields))
+
+
+def _note_closed(tx: Transaction, proposal: Proposal, why: str, by: str, at: datetime, wall: datetime) -> None:
+    """Nothing was switched, and why not."""
+    fields: dict[str, Json] = {"regime": proposal.regime, "by": by, "why": why}
+    journal.append(tx, Line(Event.REGIME_PROPOSAL_CLOSED, at=at, wall=wall, fields=fields))

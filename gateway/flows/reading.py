@@ -1,4 +1,5 @@
-"""Who reads the journal? Reading the log is itself logged (NEN 7513); a custodian reads what concerns its own data.
+"""Who reads the journal? Reading the log is itself logged (NEN 7513); a custodian reads what concerns its own data, a
+patient what concerns her.
 
 A long answer goes on page by page. Where a page begins travels, sealed, in its link: nothing is kept in between, the
 pages do not shift while lines are added, and a link is of no use to anybody but the reader and for the patient it was
@@ -14,7 +15,8 @@ from gateway.flows.means import Call, Means, who
 from gateway.rules.exchange import AortaId, PatientKey, Requester
 from gateway.rules.identifiers import Bsn
 from gateway.rules.journal import Event, Json, Line
-from gateway.stores import journal
+from gateway.rules.people import PatientSits
+from gateway.stores import journal, patient_lines
 from gateway.stores.journal import Kept
 from gateway.stores.ledger import Transaction
 from gateway.stores.schema import instant, moment
@@ -105,6 +107,29 @@ async def _read(means: Means, call: Call, patient: Bsn, window: _Window) -> Extr
         return Extract(lines, total, None)
     where = _packed(_Window(window.since, window.until, window.count, total, lines[-1].seq))
     return Extract(lines, total, means.keys.page_id(requester.ura, key, where))
+
+
+async def read_as_patient(
+    means: Means,
+    sitter: PatientSits,
+    since: datetime | None,
+    until: datetime | None,
+    count: int,
+    before: int | None = None,
+) -> Extract:
+    """The newest `count` (at most MOST) lines about the patient below number `before`, every event included, with
+    domain time in [since, until); the next page's id is the number it begins below. The reading is journaled before
+    they are given. Raises LedgerUnavailable."""
+    key, most = means.keys.patient(sitter.bsn), min(count, MOST)
+
+    def look(tx: Transaction) -> tuple[list[Kept], int]:
+        found = patient_lines.newest(tx, key, tuple(Event), since=since, until=until, before=before, limit=most + 1)
+        return found, journal.count_of_patient(tx, key, since, until)
+
+    found, total = await means.ledger.read(look)
+    lines = tuple(found[:most])
+    await note_reading(means, sitter.party, key, len(lines))
+    return Extract(lines, total, str(lines[-1].seq) if len(found) > most else None)
 
 
 # --- where a page begins ---------------------------------------------------------------------------------------------

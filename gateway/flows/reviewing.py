@@ -139,8 +139,8 @@ def _line(tx: Transaction, line: int) -> Kept | None:
 def _note(
     tx: Transaction, kept: Kept | None, number: int, verdict: Verdict, by: str, at: datetime, wall: datetime
 ) -> None:
-    """The look, and what was found; under the patient's key, so that she sees it."""
-    fields: dict[str, Json] = {"by": by, "looked_at": f"disclosure {number}: {verdict}", "shown": 1}
+    """The verdict, not the note; under the patient's key, so that she sees it."""
+    fields: dict[str, Json] = {"by": by, "verdict": verdict, "disclosure": number}
     patient = kept.line.patient if kept else None
     aorta = kept.line.aorta if kept else None
-    journal.append(tx, Line(Event.OPERATOR_LOOKED, at=at, wall=wall, aorta=aorta, patient=patient, fields=fields))
+    journal.append(tx, Line(Event.DISCLOSURE_REVIEWED, at=at, wall=wall, aorta=aorta, patient=patient, fields=fields))

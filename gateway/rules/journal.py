@@ -71,6 +71,9 @@ class Event(StrEnum):
     OPERATOR_ACT_REFUSED = "operator-act-refused"
     OPERATOR_ACCOUNT_CHANGED = "operator-account-changed"
     OPERATOR_LOOKED = "operator-looked"
+    REGIME_PROPOSED = "regime-proposed"
+    REGIME_PROPOSAL_CLOSED = "regime-proposal-closed"
+    DISCLOSURE_REVIEWED = "disclosure-reviewed"
     PATIENT_LOGGED_IN = "patient-logged-in"
     PATIENT_LOGIN_REFUSED = "patient-login-refused"
     PATIENT_LOGGED_OUT = "patient-logged-out"
@@ -251,6 +254,14 @@ FIELDS: dict[Event, dict[str, Audience]] = {
         "by": _A.OPERATOR | _A.PATIENT,
         "looked_at": _A.OPERATOR | _A.PATIENT,
         "shown": _A.OPERATOR,
+    },
+    Event.REGIME_PROPOSED: {"regime": _A.OPERATOR, "until": _A.OPERATOR, "by": _A.OPERATOR, "reason": _A.OPERATOR},
+    # `why`: withdrawn, refused by the second operator, or tried to be confirmed by the first
+    Event.REGIME_PROPOSAL_CLOSED: {"regime": _A.OPERATOR, "by": _A.OPERATOR, "why": _A.OPERATOR},
+    Event.DISCLOSURE_REVIEWED: {
+        "by": _A.OPERATOR | _A.PATIENT,
+        "verdict": _A.OPERATOR | _A.PATIENT,
+        "disclosure": _A.OPERATOR,
     },
     # here `by` is a party: the patient, or in which quality somebody acted for her
     Event.PATIENT_LOGGED_IN: {"by": _A.OPERATOR | _A.PATIENT, "method": _A.OPERATOR | _A.PATIENT},

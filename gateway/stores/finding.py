@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import islice
 
 from gateway.rules import finding
 from gateway.rules.finding import Search, matches, wanted
@@ -24,6 +25,7 @@ BLOCK = 1024
 MOST_READ = 4 * BLOCK
 """Lines one page may read that no bits were made of; then it ends early and says where to go on."""
 _BLOCKS_A_TRIP = 64
+_A_TRIP = 64
 _DONE = f"={finding.VERSION}"
 """The term every indexed block has: it tells how far the indexing is, under which version of the terms."""
 
@@ -71,10 +73,9 @@ def _matching(reader: Transaction, search: Search, start: int, limit: int) -> Pa
                 return _cut(found, limit)
     if lowest > indexed:
         return Page(tuple(found), lowest + 1)
-    for seq in _places(reader, wanted(search), min(start, indexed)):
-        found += [kept for kept in journal.newest_first_until(reader, seq, seq - 1) if matches(search, kept.line)]
-        if len(found) == limit:
-            break
+    places = _places(reader, wanted(search), min(start, indexed))
+    while len(found) < limit and (seqs := list(islice(places, min(limit - len(found), _A_TRIP)))):
+        found += [kept for kept in journal.numbered(reader, seqs) if matches(search, kept.line)]
     return _cut(found, limit)
 
 

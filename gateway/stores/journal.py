@@ -6,7 +6,7 @@ The text of a line is the truth, in one canonical form that can be sealed; the c
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
@@ -83,6 +83,12 @@ def newest_first_until(reader: Transaction, start: int, until: int) -> Iterator[
         start = low
 
 
+def numbered(reader: Transaction, seqs: Sequence[int]) -> list[Kept]:
+    """The lines with these numbers that are still here, newest first."""
+    these = ", ".join("?" * len(seqs))
+    return _kept(reader.rows(f"SELECT seq, line FROM journal WHERE seq IN ({these}) ORDER BY seq DESC", *seqs))  # noqa: S608
+
+
 def tail(
     reader: Transaction,
     after: int,
@@ -125,6 +131,17 @@ def of_patient(reader: Transaction, patient: PatientKey, before: int | None, lim
             limit,
         )
     )
+
+
+def count_of_patient(reader: Transaction, patient: PatientKey, since: datetime | None, until: datetime | None) -> int:
+    """How many lines are about a patient, with domain time in [since, until)."""
+    row = reader.row(
+        "SELECT count(*) FROM journal WHERE patient = ? AND at >= ? AND at < ?",
+        patient,
+        -_END if since is None else instant(since),
+        _END if until is None else instant(until),
+    )
+    return int(row[0]) if row else 0
 
 
 def of_custodian(

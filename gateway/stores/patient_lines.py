@@ -9,7 +9,7 @@ from collections.abc import Collection
 from datetime import datetime
 
 from gateway.rules.exchange import PatientKey
-from gateway.rules.journal import Event, Line
+from gateway.rules.journal import Event
 from gateway.stores.journal import Kept, line_of
 from gateway.stores.schema import instant
 from gateway.stores.transaction import Row, Transaction
@@ -17,6 +17,8 @@ from gateway.stores.transaction import Row, Transaction
 _END = 2**62
 _MOST_OF_A_CALL = 200
 """Lines of one call that are read; a call to more custodians than that does not exist."""
+_ABOUT = "coalesce(patient, patient)"
+"""The patient of a line, written so that a call is found by its id and not among all the patient's lines."""
 
 
 def newest(
@@ -51,28 +53,32 @@ def of_call_after(reader: Transaction, kept: Kept) -> list[Kept]:
     if aorta is None:
         return []
     rows = reader.rows(
-        "SELECT seq, line FROM journal WHERE initial = ? AND request = ? AND seq > ? ORDER BY seq LIMIT ?",
+        f"SELECT seq, line FROM journal WHERE initial = ? AND request = ? AND {_ABOUT} = ? AND seq > ?"  # noqa: S608
+        " ORDER BY seq LIMIT ?",
         aorta.initial,
         aorta.request,
+        kept.line.patient,
         kept.seq,
         _MOST_OF_A_CALL,
     )
-    return [later for later in map(_kept, rows) if later.line.patient == kept.line.patient]
+    return [_kept(row) for row in rows]
 
 
 def began_with(reader: Transaction, kept: Kept, event: Event) -> bool:
     """Whether a line of this event about the same patient stands before this one in the same call."""
-    line: Line = kept.line
-    if line.aorta is None:
+    aorta = kept.line.aorta
+    if aorta is None:
         return False
-    rows = reader.rows(
-        "SELECT patient FROM journal WHERE initial = ? AND request = ? AND seq < ? AND event = ?",
-        line.aorta.initial,
-        line.aorta.request,
+    row = reader.row(
+        f"SELECT 1 FROM journal WHERE initial = ? AND request = ? AND {_ABOUT} = ? AND seq < ? AND event = ?"  # noqa: S608
+        " LIMIT 1",
+        aorta.initial,
+        aorta.request,
+        kept.line.patient,
         kept.seq,
         event.value,
     )
-    return any(row[0] == line.patient for row in rows)
+    return row is not None
 
 
 def _kept(row: Row) -> Kept:

@@ -24,6 +24,7 @@ from gateway.web import (
     messages_page,
     participants_page,
     patient,
+    patient_audit,
     patient_choices,
     regimes_page,
     review_page,
@@ -46,6 +47,7 @@ _PARTS: tuple[Callable[[Desk], APIRouter], ...] = (
     alerts_page.router,
     watching.router,
     patient.router,
+    patient_audit.router,
     patient_choices.router,
 )
 """The modules of pages; each says itself whom its pages are for."""

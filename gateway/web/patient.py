@@ -27,7 +27,7 @@ from gateway.web.language import Words
 from gateway.web.pages import Desk, visit_of
 
 Sits = Annotated[PatientSits, Depends(require_patient())]
-PRINTED, DOWNLOADED = 250, 500
+PRINTED, DOWNLOADED = 250, 250
 """Items on one printed list, and in one file; both say where to go on."""
 _FILE = "who-looked.json"
 

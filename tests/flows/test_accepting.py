@@ -95,7 +95,7 @@ async def test_the_same_message_handed_in_twice_at_once_is_taken_once(country: C
     await country.enrol()
     real, hit = country.ledger.commit, []
 
-    async def commit(unit: Any) -> Any:
+    async def commit(unit: Any, **how: bool) -> Any:
         if not hit:
             hit.append(1)
             assert isinstance(await country.send(), Accepted)
@@ -235,7 +235,7 @@ async def test_an_objection_that_arrives_between_judging_and_writing_wins(countr
     await country.enrol()
     real, hit = country.ledger.commit, []
 
-    async def commit(unit: Any) -> Any:
+    async def commit(unit: Any, **how: bool) -> Any:
         if not hit:
             hit.append(1)
             await _objects(country)
@@ -250,7 +250,7 @@ async def test_a_move_between_resolving_and_writing_queues_it_for_the_new_gp(cou
     await country.enrol()
     real, hit = country.ledger.commit, []
 
-    async def commit(unit: Any) -> Any:
+    async def commit(unit: Any, **how: bool) -> Any:
         if not hit:
             hit.append(1)
             await country.enrol(PRACTICE_2, since="2026-11-02")
@@ -288,7 +288,7 @@ async def test_an_acceptance_nobody_heard_of_is_found_by_the_repeat(country: Cou
 async def test_a_storm_accepts_nothing(country: Country) -> None:
     key, real = country.means.keys.patient(US), country.ledger.commit
 
-    async def commit(unit: Any) -> Any:
+    async def commit(unit: Any, **how: bool) -> Any:
         await country.real_ledger.commit(lambda tx: consents.bump(tx, key))
         return await real(unit)
 

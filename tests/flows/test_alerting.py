@@ -49,6 +49,14 @@ async def test_patients_with_data_are_no_enumeration(country: Country) -> None:
     assert Alert.ENUMERATION not in await told(country)
 
 
+async def test_a_patient_whose_data_came_after_all_does_not_count(country: Country) -> None:
+    await asks(country, PEOPLE[:NOTHING_FOUND_FOR])
+    assert Alert.ENUMERATION in await told(country)
+    await country.open(patient=PEOPLE[0])
+    await asks(country, PEOPLE[:1])
+    assert Alert.ENUMERATION not in await told(country)
+
+
 async def test_emergencies_are_counted_by_organisation(country: Country) -> None:
     for number in range(FEWEST_ASKED):
         await ask(country.means, country.emergency(AMBULANCE, "80.000"), summary(PEOPLE[0]))

@@ -33,7 +33,7 @@ async def fill(country: Country, many: int) -> None:
 
     def unit(tx: Transaction) -> None:
         for _ in range(many):
-            journal.append(tx, line)
+            journal.write(tx, line)
 
     await country.real_ledger.commit(unit)
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
 from datetime import UTC, date, datetime
+from pathlib import Path
 
 import pytest
 from flow_country import (
@@ -23,6 +26,7 @@ from gateway.flows.patient_items import SUBJECTS, Came, Gave, Item, Subject
 from gateway.flows.patient_page import Wanted
 from gateway.flows.query import ask
 from gateway.flows.release import NOTHING
+from gateway.flows.sealing_journal import open_sealer, seal
 from gateway.rules.choice import Party, Say, Scope
 from gateway.rules.exchange import Category, Failing, Failure, Regime
 from gateway.rules.journal import FIELDS, Audience, Event
@@ -167,6 +171,25 @@ async def test_without_a_seal_the_page_says_so(country: Country) -> None:
     page = await patient_page.who_looked(country.means, SHE, ALL)
     assert (page.seal.at, page.seal.proved, page.seal.waiting) == (None, 0, len(page.items))
     assert await country.real_ledger.read(checkpoints.sealed_size) == 0
+
+
+async def test_every_line_shown_is_held_against_the_seal_and_a_changed_one_is_found(
+    country: Country, tmp_path: Path
+) -> None:
+    await country.open(PRACTICE)
+    await ask(country.means, country.call(), summary())
+    lines = await country.lines()
+    disclosed = next(kept for kept in lines if kept.line.event is Event.DISCLOSED)
+    await seal(open_sealer(country.real_ledger, tmp_path, lambda: country.now))
+    whole = (await patient_page.who_looked(country.means, SHE, ALL)).seal
+    assert (whole.at, whole.proved, whole.waiting, whole.wrong) == (country.now, len(lines), 0, ())
+    text = "replace(line, 'REG-1', 'REG-2')"
+    with closing(sqlite3.connect(tmp_path / "ledger.db", isolation_level=None)) as db:
+        db.execute("DROP TRIGGER journal_no_update")
+        db.execute(f"UPDATE journal SET line = {text}, rule = 'REG-2' WHERE seq = ?", (disclosed.seq,))
+    changed = (await patient_page.who_looked(country.means, SHE, ALL)).seal
+    assert changed.wrong == (disclosed.seq,)
+    assert changed.waiting == 1, "the reading before this one"
 
 
 # --- choices ---------------------------------------------------------------------------------------------------------

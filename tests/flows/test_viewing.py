@@ -297,6 +297,18 @@ async def test_a_ledger_that_fails_for_a_while_ends_nothing(country: Country) ->
     assert lookout.tally.totals(country.now, timedelta(hours=1)).number == 4
 
 
+async def test_undelivered_messages_are_counted_by_age(country: Country, lookout: Lookout) -> None:
+    """Nobody's GP of record: both are parked, and visible."""
+    await country.send("m-1")
+    country.tick(minutes=3)
+    await country.send("m-2")
+    country.tick(seconds=30)
+    now = await lookout.now()
+    assert list(now.ages) == [1, 1, 0, 0, 0]
+    country.tick(days=2)
+    assert list((await lookout.now()).ages) == [0, 0, 0, 0, 2]
+
+
 # --- the log's rows --------------------------------------------------------------------------------------------------
 
 

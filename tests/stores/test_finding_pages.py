@@ -22,6 +22,7 @@ from gateway.stores.ledger import Ledger, Transaction, open_ledger
 
 START = datetime(2026, 11, 22, tzinfo=UTC)
 MANY = 3 * BLOCK + 500
+_AT_ONCE = 256
 SOURCES = [Ura(f"9000010{n}") for n in range(4)]
 TYPES = {"N6": Kind.GP_POST, "V4": Kind.HOSPITAL, "AMB": Kind.AMBULANCE}
 
@@ -53,11 +54,12 @@ def fill(ledger: Ledger, many: int) -> None:
     rng = random.Random(5)
     lines = [some_line(rng, number) for number in range(1, many + 1)]
 
-    def unit(tx: Transaction) -> None:
-        for one in lines:
-            journal.append(tx, one)
+    def unit(tx: Transaction, some: list[Line]) -> None:
+        for one in some:
+            journal.write(tx, one)
 
-    ledger.commit_now(unit)
+    for first in range(0, many, _AT_ONCE):
+        ledger.commit_now(lambda tx, first=first: unit(tx, lines[first : first + _AT_ONCE]))  # type: ignore[misc]
 
 
 def index(ledger: Ledger, most: int = 100) -> int:

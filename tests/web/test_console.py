@@ -331,6 +331,11 @@ def test_stacked_bars_are_as_high_as_their_numbers(values: list[tuple[int, int]]
     scale = (190 - 10 - 24) / plots.nice(max(a + b for a, b in values))
     assert total == pytest.approx(scale * sum(a + b for a, b in values), abs=0.06 * len(rects) + 0.01)
     assert all(float(one.attrib["y"]) >= 9.9 for one in rects)
+    tops = {(one.attrib["x"], one.attrib["class"]): float(one.attrib["y"]) for one in rects}
+    for one in rects:
+        if one.attrib["class"] == "b" and (one.attrib["x"], "a") in tops:
+            foot = float(one.attrib["y"]) + float(one.attrib["height"])
+            assert foot == pytest.approx(tops[one.attrib["x"], "a"], abs=0.15)
 
 
 def test_a_line_breaks_where_there_is_nothing_and_a_lone_value_is_a_dot() -> None:

@@ -265,7 +265,7 @@ async def test_a_ledger_that_cannot_be_written_accepts_nothing(exchange: Exchang
     class Full:
         """The ledger, its disk full: it reads, and writes nothing."""
 
-        async def commit(self, unit: Any) -> Any:
+        async def commit(self, unit: Any, **_how: bool) -> Any:
             raise LedgerUnavailable("disk full")
 
         def __getattr__(self, name: str) -> Any:

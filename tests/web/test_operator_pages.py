@@ -80,7 +80,7 @@ class Office:
     async def everything(self) -> tuple[object, ...]:
         """What acts could change, in one value; what is refused is written as such."""
         network = await self.at.means.live.network()
-        acts = {Event.OPERATOR_LOOKED, Event.REGIME_SWITCHED, Event.CERTIFICATE_REVOKED, Event.DELIVERY_SWITCHED}
+        acts = {Event.DISCLOSURE_REVIEWED, Event.REGIME_SWITCHED, Event.CERTIFICATE_REVOKED, Event.DELIVERY_SWITCHED}
         acts |= {Event.MESSAGE_RESUMED}
         told = await outbox_look.listing(self.at.means, None)
         return network, told.held, told.stops, len(await self.at.lines(*acts))

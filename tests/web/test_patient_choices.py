@@ -65,7 +65,7 @@ async def test_a_choice_saved_bites_on_the_next_request(
     await exchange.open(members.practice)
     assert await total(exchange, members.post) == 1
     shown = text(await foresee(she, say="no", groups=["gp-care"]))
-    assert "Then the GP post, no emergency will not see this: GP's summary (Test 90000101)" in shown, shown
+    assert "Then the GP post (no emergency) will not see this: GP summary (Test 90000101)" in shown, shown
     assert await total(exchange, members.post) == 1, "looking changes nothing"
     assert "Your choice was saved and holds now." in await save(she, say="no", groups=["gp-care"])
     assert await total(exchange, members.post) == 0

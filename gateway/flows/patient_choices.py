@@ -129,7 +129,7 @@ async def known(means: Means, sitter: PatientSits) -> Known:
 
 def held(known: Known) -> list[Held]:
     """What the index names, and what custodians that she or it knows could still register."""
-    registered = {
+    registered: dict[tuple[Ura, Category], Held] = {
         (one.custodian, one.category): Held(one.custodian, one.category, True, one.latent)
         for one in known.pointers
         if one.category is not Category.ENROLMENT

@@ -99,19 +99,29 @@ def pages(ledger: Ledger, search: Search, limit: int) -> list[list[int]]:
         before = page.before
 
 
-searches = st.builds(
-    Search,
-    event=st.none() | st.sampled_from([Event.QUERY_ANSWERED, Event.DISCLOSED, Event.QUERY_REFUSED, Event.CLOCK_SET]),
-    kind=st.none() | st.sampled_from([*TYPES.values(), Kind.PHARMACY]),
-    category=st.none() | st.sampled_from([Category.GP_SUMMARY, Category.MEDICATION]),
-    outcome=st.none() | st.sampled_from(Outcome),
-    rule=st.none() | st.sampled_from(["REG-1", "REG-2"]),
-    reason=st.none() | st.just("no-cover"),
-    source=st.none() | st.sampled_from(SOURCES),
-    failing=st.none() | st.sampled_from(["timed-out", "malformed"]),
-    basis=st.none() | st.just("presumed-consent"),
-    chain=st.none() | st.sampled_from(["chain-5", "chain-1000", "chain-none"]),
+VALUES: dict[str, list[object]] = {
+    "event": [Event.QUERY_ANSWERED, Event.DISCLOSED, Event.QUERY_REFUSED, Event.CLOCK_SET],
+    "kind": [*TYPES.values(), Kind.PHARMACY],
+    "category": [Category.GP_SUMMARY, Category.MEDICATION],
+    "outcome": list(Outcome),
+    "rule": ["REG-1", "REG-2"],
+    "reason": ["no-cover"],
+    "source": list(SOURCES),
+    "failing": ["timed-out", "malformed"],
+    "basis": ["presumed-consent"],
+    "chain": ["chain-5", "chain-1000", "chain-none"],
+}
+searches = st.lists(st.sampled_from(list(VALUES)), min_size=1, max_size=3, unique=True).flatmap(
+    lambda names: st.builds(Search, **{name: st.sampled_from(VALUES[name]) for name in names})  # type: ignore[arg-type]
 )
+
+
+@pytest.mark.parametrize("field", VALUES)
+def test_by_one_word_every_line_is_found_and_no_other(filled: Ledger, everything: list[Kept], field: str) -> None:
+    for value in VALUES[field]:
+        search = Search(**{field: value})  # type: ignore[arg-type]
+        found = [seq for page in pages(filled, search, 500) for seq in page]
+        assert found == [kept.seq for kept in everything if matches(search, kept.line)], value
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -27,7 +27,9 @@ PRACTICE = Ura("90000101")
 """A custodian that stands in many lines."""
 _INITIAL, _REQUEST = "00000000-0000-4000-9000-000000000000", "00000000-0000-4000-a000-000000000000"
 _PATIENT = PatientKey(b"\xee" * 12)
-_STEP = timedelta(milliseconds=300)
+RECENT = 1000
+"""Lines of the last hour; all others are older than a day, so that only the journal's size differs."""
+_STEP, _RECENT_STEP, _BEFORE = timedelta(milliseconds=300), timedelta(seconds=3.5), timedelta(hours=25)
 _AT_ONCE = 10_000
 _SHAPES = 400
 
@@ -89,15 +91,21 @@ Row = tuple[object, ...]
 def _rows(many: int, looked_at: PatientKey, first: int, until: datetime) -> Iterator[Row]:
     rng = random.Random(7)
     shapes = [[(one, journal.text_of(one)) for one in _call(rng)] for _ in range(_SHAPES)]
-    seq, call, of_one, at = first, 0, 0, until - many * _STEP
+    seq, call, of_one = first, 0, 0
     while True:
         call += 1
         patient = PatientKey((call * 2654435761 % 2**64 // 1024).to_bytes(12, "big"))
         if call % 10 == 0 and of_one < MOST_OF_ONE:
             patient, of_one = looked_at, of_one + 1
         for line, text in rng.choice(shapes):
-            yield _row(seq, call, at, patient, line, text)
-            seq, at = seq + 1, at + _STEP
+            yield _row(seq, call, _wall(many - (seq - first), until), patient, line, text)
+            seq += 1
+
+
+def _wall(left: int, until: datetime) -> datetime:
+    """When the line is written that so many are left of."""
+    recent = min(left, RECENT)
+    return until - recent * _RECENT_STEP - (_BEFORE + (left - recent) * _STEP if left > recent else timedelta())
 
 
 def _row(seq: int, call: int, wall: datetime, patient: PatientKey, line: Line, text: str) -> Row:

@@ -154,7 +154,11 @@ async def _trouble(place: Place) -> None:
         assert got.status_code == 503, got.text
         assert int(got.headers["retry-after"]) > 0
     async with httpx.AsyncClient(base_url=place.country.made.desk, trust_env=False, timeout=10) as desk:
-        assert (await desk.get("/health/ready")).status_code == 503
+
+        async def unready() -> bool:
+            return (await desk.get("/health/ready")).status_code == 503
+
+        assert await within(2, unready)
         assert (await desk.get("/health/live")).status_code == 200
     assert inbox.posts.total() == posted, "posted, though the attempt could not be written down"
 

@@ -18,10 +18,15 @@ from source_sim.country import GP, PHARMACY
 from source_sim.records import MEDICATION_TYPES
 from source_sim.requesters import Ask, Reply
 
-STEPS = 11
+STEPS = 14
 TOLD = (
     "Before her yes: 403 no-consent.",
     "Both: 200, complete, nothing found",
+    "delivered, and taken once though the post sent it",
+    "The next summary shows the visit: U71",
+    "For one who objects to just that: 403 objection.",
+    "Her GP has a notice for each",
+    "`journal verify`:",
     "403 not-authorised.",
     "403 verbal-consent-required.",
     "flagged as verbal consent",

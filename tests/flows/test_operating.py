@@ -113,14 +113,14 @@ async def test_a_custodian_reads_only_its_own_data_newest_first_and_that_is_logg
     await country.open(PRACTICE, patient=THEM)
     country.tick(minutes=1)
     await ask(country.means, country.call(), summary())
-    found = await read_as_custodian(country.means, country.call(PRACTICE, None), US, None, None, 10)
+    found = (await read_as_custodian(country.means, country.call(PRACTICE, None), US, None, None, 10)).lines
     assert [one.line.event for one in found] == [Event.DISCLOSED, Event.ENTRY_REGISTERED]
     assert {one.line.custodian for one in found} == {PRACTICE.ura}
     assert {one.line.patient for one in found} == {country.means.keys.patient(US)}
-    (newest,) = await read_as_custodian(country.means, country.call(PRACTICE, None), US, None, None, 1)
+    (newest,) = (await read_as_custodian(country.means, country.call(PRACTICE, None), US, None, None, 1)).lines
     assert newest.line.event is Event.JOURNAL_READ, "reading the log is itself in the log"
     assert newest.line.fields["shown"] == 2
-    since = await read_as_custodian(country.means, country.call(PRACTICE, None), US, country.now, None, 10)
+    since = (await read_as_custodian(country.means, country.call(PRACTICE, None), US, country.now, None, 10)).lines
     assert Event.ENTRY_REGISTERED not in {one.line.event for one in since}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -9,7 +10,9 @@ from types import SimpleNamespace
 
 import pytest
 import pytest_asyncio
+from browser_made import AtScreen, at_screen
 from exchange_made import Exchange, Member, open_exchange
+from playwright.async_api import Browser, async_playwright
 
 from source_sim.pki import Pki, create
 
@@ -39,3 +42,34 @@ async def exchange(tmp_path: Path, authority: Pki, members: SimpleNamespace) -> 
     await opened.admit(*vars(members).values())
     yield opened
     await opened.gateway.close()
+
+
+CHROMIUM = "/usr/bin/chromium"
+ARGUMENTS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+
+
+@pytest_asyncio.fixture
+async def chromium() -> AsyncIterator[Browser]:
+    """Debian's Chromium."""
+    if not Path(CHROMIUM).exists():
+        told = f"no browser at {CHROMIUM}: the pages were NOT looked at"
+        pytest.fail(told) if os.environ.get("SWITCHPOINT_TEST_STRICT") else pytest.skip(told)
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        yield browser
+        await browser.close()
+
+
+@pytest_asyncio.fixture
+async def screen(exchange: Exchange, chromium: Browser) -> AsyncIterator[AtScreen]:
+    """A desk on a real socket, and the browser to look at it."""
+    async with at_screen(exchange, chromium) as opened:
+        yield opened

@@ -23,7 +23,7 @@ from rich.table import Table
 from gateway.cli.opened import settings_of, with_means
 from gateway.cli.place import Misuse, find
 from gateway.flows import exported_journal
-from gateway.flows.means import Means
+from gateway.flows.means import Live, Means
 from gateway.flows.proving_journal import Disproved, NotSealed, Proof, prove
 from gateway.flows.reading import note_keeping, note_reading
 from gateway.flows.sealing_journal import Sealer, SealRefused, open_sealer, rotate_key, seal
@@ -148,7 +148,12 @@ def seal_command(running: Running = None) -> None:
 
 
 def _note(running: Path | None, act: str, what: str) -> None:
-    with_means(find(running), lambda means: note_keeping(means, act, what, by=getpass.getuser()))
+    _with_sealer(
+        running,
+        lambda sealer: asyncio.run(
+            note_keeping(sealer.ledger, Live(sealer.ledger, sealer.wall), act, what, by=getpass.getuser())
+        ),
+    )
 
 
 # --- opening ---------------------------------------------------------------------------------------------------------

@@ -11,14 +11,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from gateway.flows.means import Call, Means, who
+from gateway.flows.means import Call, Live, Means, who
 from gateway.rules.exchange import AortaId, PatientKey, Requester
 from gateway.rules.identifiers import Bsn
 from gateway.rules.journal import Event, Json, Line
 from gateway.rules.people import PatientSits
 from gateway.stores import journal, patient_lines
 from gateway.stores.journal import Kept
-from gateway.stores.ledger import Transaction
+from gateway.stores.ledger import Ledger, Transaction
 from gateway.stores.schema import instant, moment
 
 MOST = 200
@@ -162,9 +162,10 @@ def _unpacked(where: bytes) -> _Window:
     )
 
 
-async def note_keeping(means: Means, act: str, what: str, *, by: str) -> None:
-    """Write that an operator exported or archived the journal, or turned its key. Raises LedgerUnavailable."""
-    network = await means.live.network()
+async def note_keeping(ledger: Ledger, live: Live, act: str, what: str, *, by: str) -> None:
+    """Write that an operator exported or archived the journal, or turned its key. Wants no more than the ledger: it
+    must be possible where nothing else of the exchange is left. Raises LedgerUnavailable."""
+    network = await live.network()
     fields: dict[str, Json] = {"act": act, "by": by, "what": what}
-    line = Line(Event.JOURNAL_KEPT, at=means.live.domain(network), wall=means.live.wall(), fields=fields)
-    await means.ledger.commit(lambda tx: journal.append(tx, line))
+    line = Line(Event.JOURNAL_KEPT, at=live.domain(network), wall=live.wall(), fields=fields)
+    await ledger.commit(lambda tx: journal.append(tx, line))

@@ -26,7 +26,7 @@ TOLD = (
     "The next summary shows the visit: U71",
     "For one who objects to just that: 403 objection.",
     "Her GP has a notice for each",
-    "`journal verify`:",
+    "`switchpoint journal verify`:",
     "403 not-authorised.",
     "403 verbal-consent-required.",
     "flagged as verbal consent",

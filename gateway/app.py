@@ -153,7 +153,9 @@ class Gateway:
         await self.closing.aclose()
 
 
-_TOKEN_PATHS = frozenset({"/token", "/.well-known/oauth-authorization-server", "/.well-known/jwks.json"})
+_TOKEN_PATHS = frozenset(
+    {"/token", "/.well-known/oauth-authorization-server", "/.well-known/jwks.json", "/openapi.json"}
+)
 
 
 async def open_gateway(settings: Settings) -> Gateway:

@@ -191,8 +191,8 @@ class System:
     """A requester's system: its certificate and key (PEM files), the trust anchor, and where the exchange is.
 
     `exchange_url` is the address without `/fhir`. With `signing` (certificate, key) assertions are signed by that pair
-    and carry it in `x5c`. `transport` replaces the network, for a gateway in the same process. Use as an asynchronous
-    context manager, or call `aclose`. Calls raise httpx.TransportError when the exchange is not reached.
+    and carry it in `x5c`. `transport` replaces the network; `heard` is told method, path and answer of every FHIR call.
+    Use as an asynchronous context manager, or call `aclose`. Raises httpx.TransportError when it reaches nobody.
     """
 
     cert: Path
@@ -206,6 +206,7 @@ class System:
     signing: tuple[Path, Path] | None = field(default=None, repr=False)
     wall: Callable[[], datetime] = field(default=partial(datetime.now, UTC), repr=False)
     transport: httpx.AsyncBaseTransport | None = field(default=None, repr=False)
+    heard: Callable[[str, str, Reply], None] = field(default=lambda _method, _path, _reply: None, repr=False)
     _client: httpx.AsyncClient = field(init=False, repr=False)
     _signer: ECKey = field(init=False, repr=False)
 
@@ -213,9 +214,7 @@ class System:
         self._signer = ECKey.import_key((self.signing[1] if self.signing else self.key).read_bytes())
         context = ssl.create_default_context(cafile=self.ca)
         context.load_cert_chain(self.cert, self.key)
-        self._client = httpx.AsyncClient(
-            verify=context, transport=self.transport, trust_env=False, follow_redirects=False, timeout=30
-        )
+        self._client = httpx.AsyncClient(verify=context, transport=self.transport, trust_env=False, timeout=30)
 
     async def __aenter__(self) -> Self:
         return self
@@ -266,7 +265,8 @@ class System:
         body = resource if isinstance(resource, bytes | None) else json.dumps(resource)
         body, url = urlencode(form) if form is not None else body, f"{self.exchange_url.rstrip('/')}/fhir{path}"
         got = await self._client.request(method, url, content=body, headers={**sent, **(headers or {})})
-        return Reply(got.status_code, got.headers, got.content)
+        self.heard(method, path, reply := Reply(got.status_code, got.headers, got.content))
+        return reply
 
     async def ask(
         self,
@@ -294,9 +294,9 @@ class System:
             for search in SEARCHES[Ask(kind)]
         ]
         answers = await asyncio.gather(*calls, return_exceptions=True)
-        replies = [answer for answer in answers if isinstance(answer, Reply)]
         for failed in (answer for answer in answers if isinstance(answer, BaseException)):
             raise failed
+        replies = [answer for answer in answers if isinstance(answer, Reply)]
         telling = next((reply for reply in replies if reply.status >= 300), replies[0])
         return replace(telling, others=tuple(reply for reply in replies if reply is not telling))
 
@@ -333,8 +333,8 @@ covering_pharmacy = Persona("J8", "900000105", "Test Apotheker", "17.075", "disp
 
 def contact(kind: str, start: datetime, *, end: datetime | None = None, id: str | None = None) -> Claims:
     """The `contact` claim, times in domain time."""
-    made = {"id": id or str(uuid4()), "kind": kind, "start": start.isoformat()}
-    return made | ({"end": end.isoformat()} if end else {})
+    ended = {"end": end.isoformat()} if end else {}
+    return {"id": id or str(uuid4()), "kind": kind, "start": start.isoformat(), **ended}
 
 
 def under_mandate(claims: Claims, role: str, *, until: datetime | None = None, uzi: str = "900000199") -> Claims:

@@ -77,7 +77,8 @@ def modelled_entry(body: bytes) -> Registration:
 
 
 def _category(resource: Json) -> Category:
-    found = {category_word(one["code"]) for one in codings(resource.get("code"), codes.DATA_CATEGORY) if "code" in one}
+    named = [one for system in codes.CATEGORY_SYSTEMS for one in codings(resource.get("code"), system)]
+    found = {category_word(one["code"]) for one in named if "code" in one}
     category = found.pop() if len(found) == 1 else None
     if category is None or category is Category.RETURN_MESSAGE:
         raise content("List.code", f"An index entry names one category of {codes.DATA_CATEGORY}.")

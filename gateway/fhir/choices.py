@@ -118,7 +118,7 @@ def _categories(provision: Json) -> frozenset[Category] | None:
     if "class" not in provision:
         return None
     found = [
-        category_word(one.get("code", "")) if one.get("system") == codes.DATA_CATEGORY else None
+        category_word(one.get("code", "")) if one.get("system") in codes.CATEGORY_SYSTEMS else None
         for one in provision["class"]
     ]
     if None in found or Category.ENROLMENT in found:

@@ -46,6 +46,9 @@ BSN_OID = "2.16.840.1.113883.2.4.6.3"
 CLINICAL_SCOPES = frozenset({"treatment", "adr"})
 PRIVACY_SCOPE = "patient-privacy"
 
+NATIONAL_CATEGORIES = "http://minvws.github.io/generiekefuncties-docs/CodeSystem/aorta-data-categories-cs"
+"""Where the national words are published; they are also read under our own code system."""
+
 NATIONAL_WORDS: dict[str, Category] = {
     "OVERDRACHTSCONCERN": Category.GP_SUMMARY,
     "CONTACTVERSLAG": Category.GP_SUMMARY,
@@ -57,6 +60,8 @@ NATIONAL_WORDS: dict[str, Category] = {
     "BEHAANWIJZING": Category.TREATMENT_LIMITS,
 }
 """National bouwsteentype to our data category (domain.md section 2); several words may mean one category."""
+
+CATEGORY_SYSTEMS = frozenset({DATA_CATEGORY, NATIONAL_CATEGORIES})
 
 
 class Problem(StrEnum):

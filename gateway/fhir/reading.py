@@ -215,7 +215,7 @@ def _category(given: _Given) -> Category | None:
         return None
     system, bar, value = given["code"][0].rpartition("|")
     found = category_word(value)
-    if (bar and system != codes.DATA_CATEGORY) or found in (None, Category.RETURN_MESSAGE):
+    if (bar and system not in codes.CATEGORY_SYSTEMS) or found in (None, Category.RETURN_MESSAGE):
         raise refuse(400, Problem.INVALID_PARAMETER, "code", "This is not the code of a data category.")
     return found
 

@@ -1,4 +1,5 @@
-"""How does a system get a token? `POST /token` (RFC 7523), its metadata and keys: the FastAPI part of the exchange.
+"""How does a system get a token? `POST /token` (RFC 7523), its metadata and keys, and the OpenAPI document of it all:
+the FastAPI part of the exchange.
 
 Checks envelope and organisation only; the rules are asked per call (interface.md section 3).
 """
@@ -11,6 +12,7 @@ from urllib.parse import parse_qsl
 from fastapi import FastAPI, HTTPException, Request
 from fastapi.responses import JSONResponse
 
+from gateway.fhir.openapi import openapi
 from gateway.flows.grant import grant_once, note_refusal
 from gateway.identity.assertion import Assertion, Refused, read_assertion, trusted_signer
 from gateway.identity.certificate import Certificate
@@ -59,6 +61,11 @@ def token_app(site: Site) -> FastAPI:
     async def jwks(request: Request) -> dict[str, Any]:
         await _let_in(site, request)
         return site.signing.jwks()
+
+    @app.get("/openapi.json")
+    async def described(request: Request) -> dict[str, Any]:
+        await _let_in(site, request)
+        return openapi(url=site.fhir_base, version=site.version, simulation=site.simulation)
 
     return app
 

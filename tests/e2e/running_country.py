@@ -49,6 +49,12 @@ class Country:
     ledger: Ledger
     strangers: Iterator[str] = field(repr=False)
     everyone: tuple[str, ...] = field(repr=False)
+    heard: dict[bytes, str] = field(default_factory=dict, repr=False)
+    """Every different FHIR answer that left, with where it was given first."""
+
+    def hear(self, method: str, path: str, reply: Reply) -> None:
+        if reply.body:
+            self.heard.setdefault(reply.body, f"{method} {path.partition('?')[0]} {reply.status}")
 
     def patient(self) -> str:
         """A test person nobody has spoken of yet. All sources hold a record about her."""
@@ -107,6 +113,7 @@ class Visit:
     def another(self, who: Participant | Path) -> System:
         """A system of its own connections; by the folder of its certificate for who joined later."""
         opened = system_from(who if isinstance(who, Path) else self.country.made.folder(who))
+        opened.heard = self.country.hear
         self._opened.append(opened)
         return opened
 

@@ -20,6 +20,9 @@ from gateway.rules.identifiers import ApplicationId, InvalidIdentifier, Ura, Uzi
 from gateway.rules.network import Organisation, System
 from source_sim import pki
 
+P12_PASSWORD = "switchpoint"
+"""Protects nothing (the same key lies beside it in the open): Java reads no PKCS#12 file without one."""
+
 
 def join(
     ura: Annotated[str, typer.Option(help="The organisation's URA, eight digits.")],
@@ -37,7 +40,9 @@ def join(
     place = find(running)
     hosts = [*(dns or ["localhost", "127.0.0.1"]), *([endpoint] if endpoint else [])]
     try:
-        authority(place.pki).issue(ura, app_id, name, now=datetime.now(UTC), dns=hosts, out=out)
+        authority(place.pki).issue(
+            ura, app_id, name, now=datetime.now(UTC), dns=hosts, out=out, p12_password=P12_PASSWORD
+        )
     except (pki.InvalidRequest, OSError) as wrong:
         raise Misuse(f"cannot write a certificate: {wrong}") from wrong
     try:
@@ -95,5 +100,7 @@ def _write(place: Place, out: Path, organisation: Organisation, system: System) 
         "certificate": "client.pem",
         "key": "client.key",
         "ca": "ca.pem",
+        "p12": "client.p12",
+        "p12_password": P12_PASSWORD,
     }
     (out / "join.json").write_text(json.dumps(told, indent=2) + "\n", "utf-8")

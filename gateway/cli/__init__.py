@@ -13,6 +13,7 @@ from typer import Abort
 
 from gateway.cli import (
     ask,
+    check,
     consent,
     demo,
     index,
@@ -44,6 +45,7 @@ program.command("ask")(ask.ask)
 program.command("send-return")(send_return)
 program.command("token")(token.token)
 program.command("doctor")(doctor)
+program.add_typer(check.commands, name="check", help="Does somebody else's source or client keep to the contract?")
 program.add_typer(pki.commands, name="pki", help="The throw-away certificate authority of a simulation.")
 program.add_typer(regime.commands, name="regime", help="Which arrangement is in force.")
 program.add_typer(consent.commands, name="consent", help="What a patient said, and taking in what she says now.")

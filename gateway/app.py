@@ -21,8 +21,9 @@ from gateway.fhir.catalogue import Match, match
 from gateway.fhir.letters import Writer
 from gateway.flows.means import Deadlines, Live, Mail, Means
 from gateway.flows.sealing_journal import Sealing, open_sealer
-from gateway.identity.certificate import Authority, organisation_of
+from gateway.identity.certificate import Authority, organisation_of, read_certificate
 from gateway.identity.tokens import SigningKey
+from gateway.inspecting.listening import Inspecting, open_inspecting
 from gateway.rules.access import Permit
 from gateway.rules.exchange import AortaId, Query, Requester, Situation
 from gateway.rules.identifiers import Bsn
@@ -30,7 +31,7 @@ from gateway.rules.message import Sender
 from gateway.rules.people import TestPerson
 from gateway.rules.sending import Leave
 from gateway.settings import Settings
-from gateway.sources import Limits, Sources, client_context
+from gateway.sources import Limits, Reach, Sources, client_context
 from gateway.stores import sealing
 from gateway.stores.index import Index, IndexUnavailable
 from gateway.stores.index_redis import RedisIndex
@@ -43,6 +44,8 @@ from gateway.web.desk import desk_app
 from gateway.web.fhir_api import FhirApi
 from gateway.web.loopback import is_loopback
 from gateway.web.pages import Check, Desk, DeskSettings, Pages
+from gateway.web.played import Stories
+from gateway.web.protocol import EXCHANGE
 from gateway.web.site import Site
 from gateway.web.token import token_app
 
@@ -79,6 +82,9 @@ class RandomIds:
         return f"{text[:8]}-{text[8:12]}-4{text[13:16]}-{variant}{text[17:20]}-{text[20:]}"
 
 
+_OVER_THE_NETWORK = Reach()
+
+
 @dataclass(frozen=True, slots=True)
 class Gateway:
     """One process's gateway, open: what the listeners serve, and how to close it."""
@@ -89,6 +95,7 @@ class Gateway:
     closing: AsyncExitStack
     sealing: Sealing
     tracing: Tracing | None = None
+    inspecting: Inspecting | None = None
 
     def exchange(self) -> Asgi:
         """The exchange listener's application: the FHIR paths as plain ASGI in front of the token service."""
@@ -101,13 +108,15 @@ class Gateway:
             else:
                 await token(scope, receive, send)
 
-        return app if self.tracing is None else traced(app, self.tracing.tracer, _interaction)
+        heard = app if self.inspecting is None else self.inspecting.around(app, shortcut=EXCHANGE)
+        return heard if self.tracing is None else traced(heard, self.tracing.tracer, _interaction)
 
-    def desk(self, persons: tuple[TestPerson, ...] = ()) -> Asgi:
-        """The desk listener's application; `persons` are whom a simulation's login lets anybody be."""
-        return desk_app(self.furnished(persons))
+    def desk(self, persons: tuple[TestPerson, ...] = (), stories: Stories | None = None) -> Asgi:
+        """The desk listener's application; `persons` are whom a simulation's login lets anybody be, `stories` what its
+        operators can play."""
+        return desk_app(self.furnished(persons, stories))
 
-    def furnished(self, persons: tuple[TestPerson, ...] = ()) -> Desk:
+    def furnished(self, persons: tuple[TestPerson, ...] = (), stories: Stories | None = None) -> Desk:
         """What the desk's pages work with."""
         settings = self.settings
         of_the_desk = DeskSettings(
@@ -121,7 +130,8 @@ class Gateway:
             version=self.site.version,
         )
         pages = Pages(simulation=settings.simulation)
-        return Desk(self.means, pages, of_the_desk, self._checks(), self.site.started, persons)
+        inspected = self.inspecting.recorder.read if self.inspecting is not None else None
+        return Desk(self.means, pages, of_the_desk, self._checks(), self.site.started, persons, inspected, stories)
 
     def _checks(self) -> dict[str, Check]:
         return {
@@ -140,7 +150,7 @@ class Gateway:
         return None
 
     async def _revocation_trouble(self) -> str | None:
-        wall = wall_clock()
+        wall = self.means.live.wall()
         if self.site.revocation.check(0, wall) is not Standing.STALE:
             return None
         return f"the revocation list cannot be believed: {self.site.revocation.trouble(wall)}"
@@ -158,8 +168,16 @@ _TOKEN_PATHS = frozenset(
 )
 
 
-async def open_gateway(settings: Settings) -> Gateway:
-    """Open stores, keys and the outbound door for this process.
+async def open_gateway(
+    settings: Settings,
+    *,
+    wall: Callable[[], datetime] = wall_clock,
+    new_id: Callable[[], str] | None = None,
+    ledger: Ledger | None = None,
+    reach: Reach = _OVER_THE_NETWORK,
+) -> Gateway:
+    """Open stores, keys and the outbound door for this process. Who composes a country of its own brings its wall
+    clock, the maker of ids (uuid texts), an open ledger (closed with the gateway), and how sources are reached.
 
     Raises OSError, LedgerUnavailable, IndexUnavailable, RingUnusable.
     """
@@ -167,36 +185,58 @@ async def open_gateway(settings: Settings) -> Gateway:
     closing = AsyncExitStack()
     keys = load_or_create(settings.state_dir / "patient.key")
     signing = SigningKey.load_or_create(settings.state_dir / "signing.pem")
-    ledger = open_ledger(settings.ledger_address)
+    ledger = ledger or open_ledger(settings.ledger_address)
     closing.callback(ledger.close)
     index = _open_index(settings, ledger, keys)
     await _prepare(index)
     closing.push_async_callback(index.close)
+    live, revocation = Live(ledger, wall), RevocationList(settings.crl, settings.ca)
+    inspecting = open_inspecting(settings.state_dir, wall) if settings.simulation and settings.inspector else None
     sources = Sources(
         ssl_context=client_context(certificate=settings.certificate, key=settings.key, ca=settings.ca),
         limits=Limits(),
-        expected_ura=organisation_of,
+        expected_ura=_owner(revocation, live),
         read=read_answer,
+        resolve=reach.resolve,
+        dial=reach.dial,
+        heard=inspecting.answers.hear if inspecting is not None else None,
     )
     closing.push_async_callback(sources.close)
+    if inspecting is not None:
+        closing.push_async_callback(inspecting.recorder.close)
     tracing = open_tracing(os.environ, version("switchpoint"))
     if tracing is not None:
         closing.push_async_callback(asyncio.to_thread, tracing.close)
-    door: Outward = sources if tracing is None else TracedDoor(sources, tracing.tracer)
-    means = _means(settings, ledger, index, keys, signing, door)
+    door: Outward = sources if inspecting is None else inspecting.behind(sources)
+    door = door if tracing is None else TracedDoor(door, tracing.tracer)
+    means = _means(settings, ledger, index, keys, signing, door, live, new_id or RandomIds())
     site = Site(
         means=means,
         signing=signing,
         authority=Authority(settings.ca.read_bytes()),
-        revocation=RevocationList(settings.crl, settings.ca),
+        revocation=revocation,
         base=settings.exchange_base,
         token_seconds=settings.token_seconds,
         simulation=settings.simulation,
-        started=wall_clock(),
+        started=wall(),
         version=version("switchpoint"),
     )
-    sealing_journal = Sealing(open_sealer(ledger, settings.state_dir, wall_clock))
-    return Gateway(means, site, settings, closing, sealing_journal, tracing)
+    sealing_journal = Sealing(open_sealer(ledger, settings.state_dir, wall))
+    return Gateway(means, site, settings, closing, sealing_journal, tracing, inspecting)
+
+
+def _owner(revocation: RevocationList, live: Live) -> Callable[[bytes], str | None]:
+    """Whose certificate (DER) a source shows; nobody's once it is revoked, or while no list can be believed."""
+
+    def owner(der: bytes) -> str | None:
+        ura = organisation_of(der)
+        if ura is None:
+            return None
+        shown = read_certificate(der)
+        good = revocation.check(shown.serial_number, live.wall()) is Standing.GOOD
+        return ura if good and shown.serial not in live.revoked else None
+
+    return owner
 
 
 def _interaction(method: str, path: str) -> str:
@@ -220,7 +260,14 @@ async def _prepare(index: Index) -> None:
 
 
 def _means(
-    settings: Settings, ledger: Ledger, index: Index, keys: Keys, signing: SigningKey, sources: Outward
+    settings: Settings,
+    ledger: Ledger,
+    index: Index,
+    keys: Keys,
+    signing: SigningKey,
+    sources: Outward,
+    live: Live,
+    new_id: Callable[[], str],
 ) -> Means:
     def vouch(permit: Permit, requester: Requester, situation: Situation, query: Query, aorta: AortaId) -> str:
         return signing.voucher(
@@ -232,7 +279,7 @@ def _means(
             view=permit.view,
             issuer=settings.exchange_base,
             request_id=aorta.request,
-            wall=wall_clock(),
+            wall=live.wall(),
         )
 
     return Means(
@@ -240,15 +287,15 @@ def _means(
         index=index,
         sources=sources,
         keys=keys,
-        live=Live(ledger, wall_clock),
+        live=live,
         vouch=vouch,
         deadlines=Deadlines(settings.routine_seconds, settings.emergency_seconds),
-        new_id=RandomIds(),
-        mail=_mail(settings, signing, sources),
+        new_id=new_id,
+        mail=_mail(settings, signing, sources, live.wall),
     )
 
 
-def _mail(settings: Settings, signing: SigningKey, sources: Outward) -> Mail:
+def _mail(settings: Settings, signing: SigningKey, sources: Outward, wall: Callable[[], datetime]) -> Mail:
     def vouch(leave: Leave, sender: Sender | None, patient: Bsn | None, aorta: AortaId) -> str:
         return signing.delivery_voucher(
             sender,
@@ -257,7 +304,7 @@ def _mail(settings: Settings, signing: SigningKey, sources: Outward) -> Mail:
             row=leave.row,
             issuer=settings.exchange_base,
             request_id=aorta.request,
-            wall=wall_clock(),
+            wall=wall(),
         )
 
     return Mail(

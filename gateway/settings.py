@@ -32,6 +32,7 @@ class Settings(BaseSettings):
     crl: Path = Field(default=Path("certs/crl.pem"), description="Revocation list; expired fails closed.")
 
     simulation: bool = Field(default=False, description="Turns the simulator controls (/sim, $explain) on.")
+    inspector: bool = Field(default=False, description="Keeps a simulation's last messages for the console to show.")
     token_seconds: int = Field(default=60, description="How long an access token lives, in seconds.")
     routine_seconds: float = Field(default=8.0, description="Deadline of a routine query, in seconds.")
     emergency_seconds: float = Field(default=4.0, description="Deadline of an emergency query, in seconds.")

@@ -8,7 +8,7 @@ Product numbers of the medicines are made up; diagnosis, substance and observati
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from decimal import Decimal
@@ -55,6 +55,8 @@ class Person:
     sex: Sex
     birth_date: date
     profile: Profile = Profile.TYPICAL
+    ailments: tuple[Problem, ...] | None = None
+    """The lasting problems of the record; None: the record's generator draws some."""
 
     @property
     def name(self) -> str:
@@ -105,6 +107,11 @@ _NAMED: Final = (
     _Named("empty-record", "999900250", "Xander", "Teststee", _M, date(1999, 12, 24), Profile.EMPTY),
 )
 
+_PLAYERS: Final = (
+    _Named("saturday-night", "999900262", "Yvonne", "Testduin", _F, date(1951, 6, 18)),
+    _Named("saturday-objected", "999900274", "Zeger", "Testwal", _M, date(1967, 2, 11)),
+)
+
 _GIVEN: Final = {
     _F: ("Aaltje", "Brechtje", "Doortje", "Femke", "Geesje", "Hilde", "Jannie", "Loes", "Mieke", "Roos"),
     _M: ("Arend", "Berend", "Cor", "Douwe", "Evert", "Gijs", "Hidde", "Joris", "Koen", "Wouter"),
@@ -121,9 +128,19 @@ def is_bsn(digits: str) -> bool:
 
 def persons(today: date) -> tuple[Person, ...]:
     """The named test persons, one for every sentinel of interface.md section 6, with the ages they have `today`."""
+    return _of(_NAMED, today)
+
+
+def players(today: date) -> tuple[Person, Person]:
+    """Who plays in the demo's story what would change a sentinel: the patient of that night, and one who objects."""
+    patient, objector = _of(_PLAYERS, today)
+    return patient, objector
+
+
+def _of(rows: Iterable[_Named], today: date) -> tuple[Person, ...]:
     return tuple(
         Person(row.key, row.bsn, row.given, row.family, row.sex, _birth_date(row.born, today), row.profile)
-        for row in _NAMED
+        for row in rows
     )
 
 
@@ -131,7 +148,7 @@ def person(bsn: str, today: date) -> Person:
     """The person with this number: a named one, or one made up from the number. Raises ValueError if it is no BSN."""
     if not is_bsn(bsn):
         raise ValueError("not a BSN: nine digits that pass the eleven-test are wanted")
-    named = {one.bsn: one for one in persons(today)}
+    named = {one.bsn: one for one in (*persons(today), *players(today))}
     return named.get(bsn) or _invented(bsn, today)
 
 

@@ -136,14 +136,14 @@ def write(person: Person, seed: int, profile: Profile, *, now: datetime, proof: 
     """The record of a test person, both the practice's and the pharmacy's half; equal arguments give equal bytes."""
     pen = _Pen(person, seed, proof, now)
     if profile is not Profile.EMPTY:
-        _fill(pen, profile)
+        _fill(pen, profile, person.ailments)
     note = population.NOTE if profile not in (Profile.EMPTY, Profile.MINIMAL) else ""
     return Record((pen.patient,), tuple(pen.written), pen.shared, note=note)
 
 
-def _fill(pen: _Pen, profile: Profile) -> None:
+def _fill(pen: _Pen, profile: Profile, ailments: Sequence[population.Problem] | None) -> None:
     plan = population.PLANS.get(profile, population.TYPICAL)
-    for problem in pen.rng.sample(population.PROBLEMS, plan.problems):
+    for problem in pen.rng.sample(population.PROBLEMS, plan.problems) if ailments is None else ailments:
         since = pen.rng.randint(400, 2500)
         _problem(pen, problem, since, None)
         _medication(pen, problem.drug, since, None, plan.refills)

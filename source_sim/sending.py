@@ -77,6 +77,11 @@ async def _reset(reply: Reply, wire: Wire, seconds: float) -> None:
     await asyncio.sleep(0)
 
 
+async def _swallow(reply: Reply, wire: Wire, seconds: float) -> None:
+    if not await wire.left_within(seconds or FOREVER):
+        await _lose(reply, wire, seconds)
+
+
 async def _lose(reply: Reply, wire: Wire, seconds: float) -> None:
     wire.reset()
     await asyncio.sleep(0)
@@ -99,6 +104,7 @@ async def _stall(reply: Reply, wire: Wire, seconds: float) -> None:
 
 SENT: Final[Mapping[FaultName, Callable[[Reply, Wire, float], Awaitable[None]]]] = {
     FaultName.SLOW: _slow,
+    FaultName.BLACKHOLE: _swallow,
     FaultName.RESET: _reset,
     FaultName.LOST_REPLY: _lose,
     FaultName.DRIP: _drip,

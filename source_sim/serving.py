@@ -1,7 +1,7 @@
 """How do many sources run in one process? Each on its own port with its own certificate, and one control port for all.
 
 It knows sockets, TLS, files and the control API (JSON only, plain HTTP on loopback). It may not know what a source
-answers. Configuration is one JSON file, described by `Config`; paths in it are relative to the file.
+answers. What they are told to run is read by `configuring.py`.
 """
 
 from __future__ import annotations
@@ -21,7 +21,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TextIO
 
-import msgspec
 import uvicorn
 import uvloop
 from joserfc.errors import JoseError
@@ -29,97 +28,25 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from source_sim import folder, population, records
 from source_sim.admission import FetchedKeys, Gate, Keys, KnownKeys
+from source_sim.clock import Clock
+from source_sim.configuring import (
+    BadConfig,
+    Config,
+    FaultConfig,
+    PatientConfig,
+    SystemConfig,
+    check,
+    load_config,
+    newcomer,
+)
 from source_sim.control import control_app
-from source_sim.faults import Fault, UnknownFault, fault
-from source_sim.offered import Kind
-from source_sim.population import Profile
-from source_sim.records import Proof, Record
+from source_sim.faults import CERTIFICATES, Fault, FaultName, UnknownFault, fault
+from source_sim.peopling.holding import beside
+from source_sim.records import Record
+from source_sim.showing import Owner, flawed
 from source_sim.systems import Application, SimulatedSystem, app
 
-
-class BadConfig(ValueError):
-    """The configuration cannot be served. Never carries a BSN."""
-
-
-class FaultConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A fault of the catalogue; `type` only for the fault of a system: the resource type it holds for, None: all."""
-
-    name: str
-    seconds: float = 0.0
-    type: str | None = None
-
-
-class PatientConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A test person whose record is generated; `fault` follows her wherever she is asked for at this system."""
-
-    bsn: str
-    seed: int = 1
-    profile: Profile = Profile.TYPICAL
-    proof: Proof = Proof.REFERENCE
-    fault: FaultConfig | None = None
-
-    def __repr__(self) -> str:
-        return f"PatientConfig(seed={self.seed}, profile={self.profile})"
-
-
-class SystemConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One system. `port` 0: any free one. `endpoint`: its FHIR base if not https://{host}:{port}/fhir. `records`: a
-    folder of real instances, which go before generated ones."""
-
-    kind: Kind
-    ura: str
-    application: str
-    name: str
-    cert: str
-    key: str
-    ca: str
-    host: str = "127.0.0.1"
-    port: int = 0
-    endpoint: str | None = None
-    patients: tuple[PatientConfig, ...] = ()
-    records: str | None = None
-    fault: FaultConfig | None = None
-
-
-class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """All systems, and what they share. Keys come from `jwks_url` or `jwks`. `now` is domain time at the start."""
-
-    systems: tuple[SystemConfig, ...]
-    gateway_ura: str
-    jwks_url: str | None = None
-    jwks: dict[str, Any] | None = None
-    issuer: str | None = None
-    now: datetime | None = None
-    control_port: int = 0
-
-
-def load_config(path: Path) -> Config:
-    """Read and check a configuration file. Raises BadConfig, OSError."""
-    try:
-        config = msgspec.json.decode(path.read_bytes(), type=Config)
-    except msgspec.DecodeError as problem:
-        raise BadConfig(str(problem)) from problem
-    _check(config)
-    return msgspec.structs.replace(config, systems=tuple(_placed(each, path.parent) for each in config.systems))
-
-
-def _placed(one: SystemConfig, home: Path) -> SystemConfig:
-    paths = {name: str(home / value) for name in ("cert", "key", "ca", "records") if (value := getattr(one, name))}
-    return msgspec.structs.replace(one, **paths)
-
-
-def _check(config: Config) -> None:
-    uras = [each.ura for each in config.systems]
-    patients = [patient.bsn for each in config.systems for patient in each.patients]
-    if len(set(uras)) < len(uras):
-        raise BadConfig("two systems have the same URA: the control API could not tell them apart")
-    if (config.jwks is None) == (config.jwks_url is None):
-        raise BadConfig("either jwks or jwks_url is wanted")
-    if not all(population.is_bsn(bsn) and bsn.startswith("9999") for bsn in patients):
-        raise BadConfig("a patient's BSN passes the eleven-test and comes from the test range 9999xxxxx")
-    if config.now is not None and config.now.tzinfo is None:
-        raise BadConfig("now needs an offset")
-
+__all__ = ["BadConfig", "Config", "Listener", "Place", "load_config", "run", "serving"]
 
 # --- listening -------------------------------------------------------------------------------------------------------
 
@@ -141,6 +68,7 @@ class Listener:
         self._host = host
         self._claim = self._bind(port)
         self.port: int = self._claim.getsockname()[1]
+        self.shows: FaultName | None = None
         self._server: uvicorn.Server | None = None
         self._ticking: asyncio.Task[None] | None = None
 
@@ -197,15 +125,26 @@ class Place:
     listener: Listener
     tls: Mapping[str, Any]
     unserved: tuple[folder.Unserved, ...] = ()
+    flawed: Callable[[FaultName], Mapping[str, Any]] | None = None
     _obeying: asyncio.Lock = field(default_factory=asyncio.Lock, repr=False)
 
     async def obey(self) -> None:
-        """Listen, or refuse connections, as the switchboard says."""
+        """Listen, with the certificate the switchboard says, or refuse connections. Raises UnknownFault."""
         async with self._obeying:
-            if self.system.faults.down:
-                await self.listener.close(abruptly=True)
-            elif not self.listener.listening:
-                await self.listener.open(app(self.system), self.tls)
+            whole = self.system.faults.whole
+            if self.listener.listening and whole is self.listener.shows:
+                return
+            tls = self._tls(whole)
+            # who is connected has seen another certificate
+            await self.listener.close(abruptly=True)
+            self.listener.shows = whole
+            if whole is not FaultName.DOWN:
+                await self.listener.open(app(self.system), tls)
+
+    def _tls(self, whole: FaultName | None) -> Mapping[str, Any]:
+        if whole not in CERTIFICATES or whole is None or self.flawed is None:
+            return self.tls
+        return {**self.tls, **self.flawed(whole)}
 
     def described(self) -> dict[str, Any]:
         system = self.system
@@ -224,22 +163,32 @@ class Place:
 @asynccontextmanager
 async def serving(config: Config) -> AsyncIterator[tuple[str, Mapping[str, Place]]]:
     """Serve everything; yields the control address and the places by URA. Raises BadConfig, OSError, ssl.SSLError."""
-    _check(config)
+    check(config)
     async with AsyncExitStack() as stack:
-        places = {each.ura: await _place(each, config, stack) for each in config.systems}
-        for place in places.values():
-            stack.push_async_callback(place.listener.close)
-            await place.obey()
+        clock = Clock(_wall, config.now)
+        places = {each.ura: await _opened(each, config, clock, stack) for each in config.systems}
+
+        async def join(ura: str, body: bytes) -> None:
+            if ura not in places:
+                one = await asyncio.to_thread(newcomer, ura, body, config)
+                places[ura] = await _opened(one, config, clock, stack)
+
         control = Listener("127.0.0.1", config.control_port)
         stack.callback(control.release)
         stack.push_async_callback(control.close)
-        await control.open(control_app(places), {})
+        await control.open(control_app(places, clock, join), {})
         yield f"http://127.0.0.1:{control.port}", places
 
 
-async def _place(one: SystemConfig, config: Config, stack: AsyncExitStack) -> Place:
-    start = datetime.now(UTC)
-    offset = (config.now or start) - start
+async def _opened(one: SystemConfig, config: Config, clock: Clock, stack: AsyncExitStack) -> Place:
+    place = await _place(one, config, clock, stack)
+    stack.push_async_callback(place.listener.close)
+    await place.obey()
+    return place
+
+
+async def _place(one: SystemConfig, config: Config, clock: Clock, stack: AsyncExitStack) -> Place:
+    start = clock.now()
     found = folder.load(Path(one.records)) if one.records else folder.Folder({}, ())
     listener = Listener(one.host, one.port)
     stack.callback(listener.release)
@@ -250,14 +199,21 @@ async def _place(one: SystemConfig, config: Config, stack: AsyncExitStack) -> Pl
         one.name,
         one.endpoint or f"https://{host}:{listener.port}/fhir",
         Gate(one.application, _keys(one, config, stack), _wall, config.gateway_ura, config.issuer),
-        record=_record(one.patients, start + offset, found.records),
-        today=lambda: _wall() + offset,
+        record=beside(_record(one.patients, start, found.records), one.people, one.ura, start),
+        today=clock.now,
         stuck={each.bsn: _fault(each.fault) for each in one.patients if each.fault},
     )
     if one.fault:
-        system.faults.switch(_fault(one.fault), one.fault.type)
+        _switch(system, one.fault)
     tls = {"ssl_certfile": one.cert, "ssl_keyfile": one.key, "ssl_ca_certs": one.ca, "ssl_cert_reqs": ssl.CERT_REQUIRED}
-    return Place(system, listener, tls, found.report)
+    owner = Owner(one.ura, one.application, one.name, (system.endpoint, one.host, "localhost"))
+    return Place(system, listener, tls, found.report, lambda name: _flawed(name, owner, one))
+
+
+def _flawed(name: FaultName, owner: Owner, one: SystemConfig) -> Mapping[str, Any]:
+    authority, out = Path(one.ca).parent, Path(one.cert).parent / "flawed"
+    certificate, key = flawed(name, owner, authority=authority, out=out, now=_wall())
+    return {"ssl_certfile": str(certificate), "ssl_keyfile": str(key)}
 
 
 def _wall() -> datetime:
@@ -266,7 +222,15 @@ def _wall() -> datetime:
 
 def _fault(wanted: FaultConfig) -> Fault:
     try:
-        return fault(wanted.name, wanted.seconds)
+        return fault(wanted.name, wanted.seconds, spread=wanted.spread, place=wanted.place)
+    except UnknownFault as problem:
+        raise BadConfig(str(problem)) from problem
+
+
+def _switch(system: SimulatedSystem, wanted: FaultConfig) -> None:
+    chosen = _fault(wanted)
+    try:
+        system.faults.switch(chosen, wanted.type, probability=wanted.probability, seed=wanted.seed, call=wanted.call)
     except UnknownFault as problem:
         raise BadConfig(str(problem)) from problem
 

@@ -10,13 +10,13 @@ import re
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final
 from urllib.parse import parse_qsl
 
 from source_sim import medicine, records
 from source_sim.admission import Gate, Refused, Voucher
-from source_sim.faults import SOMEBODY_ELSE, Asked, Fault, Reply, Switchboard, outcome, spoil
+from source_sim.faults import METADATA, SOMEBODY_ELSE, Fault, FaultName, Reply, Switchboard, outcome
 from source_sim.folding import folded
 from source_sim.inbox import Inbox
 from source_sim.offered import PROCESS_MESSAGE, SERVED, TAKEN, Kind, capabilities
@@ -24,6 +24,7 @@ from source_sim.population import is_bsn
 from source_sim.receiving import check, read_message, receipt, says_taken
 from source_sim.records import Instance, Record, View
 from source_sim.sending import Message, Receive, Send, Wire, deliver
+from source_sim.spoiling import Asked, spoil
 
 Scope = Message
 Application = Callable[[Scope, Receive, Send], Awaitable[None]]
@@ -76,6 +77,9 @@ class SimulatedSystem:
     inbox: Inbox = field(default_factory=Inbox, repr=False)
     log: deque[LogLine] = field(default_factory=lambda: deque(maxlen=10_000), repr=False)
 
+    def __post_init__(self) -> None:
+        self.faults.salt = self.faults.salt or self.ura
+
 
 # --- what is asked ---------------------------------------------------------------------------------------------------
 
@@ -106,13 +110,22 @@ def _bad(text: str) -> Refused:
     return Refused(400, "invalid", text, "invalid")
 
 
-def _answer(system: SimulatedSystem, resource_type: str, bsn: str, form: _Form, voucher: Voucher) -> Reply:
+_STALE: Final = timedelta(days=30)
+_SKEWED: Final = 300.0
+"""How old a stale copy is, and how many seconds a wrong clock is ahead when nobody says."""
+
+
+def _answer(
+    system: SimulatedSystem, resource_type: str, bsn: str, form: _Form, voucher: Voucher, fault: Fault | None
+) -> Reply:
     view = _view(voucher) if resource_type == "Bundle" else None
     record = system.record(bsn)
     if record is None:
         return Reply(200, records.searchset((), (), system.endpoint))
-    record = folded(record, system.inbox.about(bsn))
-    matches, included = _summary(system, record, form, view) if view else _search(record, resource_type, form)
+    stale = fault is not None and fault.name is FaultName.STALE
+    record = record if stale else folded(record, system.inbox.about(bsn))
+    now = system.today() - _STALE if stale else system.today()
+    matches, included = _summary(system, record, form, view, now) if view else _search(record, resource_type, form)
     return Reply(200, records.searchset(matches, included, system.endpoint), len(matches))
 
 
@@ -125,12 +138,12 @@ def _view(voucher: Voucher) -> View:
 _Found = tuple[list[Instance], list[Instance]]
 
 
-def _summary(system: SimulatedSystem, record: Record, form: _Form, view: View) -> _Found:
+def _summary(system: SimulatedSystem, record: Record, form: _Form, view: View, now: datetime) -> _Found:
     ours = [{"system": medicine.LOINC, "code": "60591-5"}]
     if not all(_token_matches(ours, value) for _, value in _only(form, "composition.type")):
         return [], []
     practice = records.instance(medicine.organization(f"practice-{system.ura}", system.ura, system.name))
-    made = records.document(record, view, now=system.today(), endpoint=system.endpoint, practice=practice)
+    made = records.document(record, view, now=now, endpoint=system.endpoint, practice=practice)
     return [made] if made else [], []
 
 
@@ -231,7 +244,7 @@ async def _reply(system: SimulatedSystem, call: _Call) -> tuple[Reply, Fault | N
     try:
         system.gate.check_certificate(call.certificate)
         if path == "metadata":
-            return _metadata(system, call), None
+            return _pinged(system, call)
     except Refused as refused:
         return refused.reply, None
     if path == PROCESS_MESSAGE and TAKEN[system.kind]:
@@ -246,20 +259,35 @@ def _metadata(system: SimulatedSystem, call: _Call) -> Reply:
     return Reply(200, capabilities(system.kind, system.name, system.endpoint, system.today().date()))
 
 
+def _pinged(system: SimulatedSystem, call: _Call) -> tuple[Reply, Fault | None]:
+    fault = system.faults.active(METADATA)
+    return spoil(_metadata(system, call), fault, Asked(system.endpoint, SOMEBODY_ELSE)), fault
+
+
+def _gate(system: SimulatedSystem, skew: Fault | None) -> Gate:
+    """Who is let in, by the clock this system goes by."""
+    if skew is None:
+        return system.gate
+    ahead = timedelta(seconds=skew.seconds or _SKEWED)
+    return replace(system.gate, wall=lambda: system.gate.wall() + ahead)
+
+
 async def _searched(system: SimulatedSystem, call: _Call, resource_type: str) -> tuple[Reply, Fault | None]:
     """Answer a search, spoiled if it must be, and log it. Only an admitted search meets a fault."""
-    voucher, fault = None, None
+    skew = fault = system.faults.skew(resource_type)
+    voucher = None
     try:
         if call.method != "POST":
             raise Refused(405, "not-supported", "A search is a POST.", "not-supported")
-        voucher = await system.gate.admit(call.headers.get(b"authorization", b""))
+        voucher = await _gate(system, skew).admit(call.headers.get(b"authorization", b""))
         if resource_type not in SERVED[system.kind]:
             raise Refused(404, "not-supported", "Nothing of this type is kept here.", "not-supported")
         bsn, form = _form(system, resource_type, call)
         if bsn != voucher.patient:
             raise Refused(403, "token-patient-mismatch", "The token is about another patient.")
-        fault = system.stuck.get(bsn) or system.faults.active(resource_type)
-        reply = spoil(_answer(system, resource_type, bsn, form, voucher), fault, Asked(system.endpoint, bsn))
+        fault = system.stuck.get(bsn) or system.faults.active(resource_type, bsn) or skew
+        given = _answer(system, resource_type, bsn, form, voucher, fault)
+        reply = spoil(given, fault, Asked(system.endpoint, bsn))
     except Refused as refused:
         reply = refused.reply
     system.log.append(_line(system, call, resource_type, voucher, reply, fault))
@@ -268,14 +296,15 @@ async def _searched(system: SimulatedSystem, call: _Call, resource_type: str) ->
 
 async def _processed(system: SimulatedSystem, call: _Call) -> tuple[Reply, Fault | None]:
     """Take a message, once, and log it. Only what is answered as taken is taken, however badly that answer travels."""
-    voucher, fault = None, None
+    skew = fault = system.faults.skew(PROCESS_MESSAGE)
+    voucher = None
     try:
         if call.method != "POST":
             raise Refused(405, "not-supported", "A message is a POST.", "not-supported")
-        voucher = await system.gate.admit_delivery(call.headers.get(b"authorization", b""))
+        voucher = await _gate(system, skew).admit_delivery(call.headers.get(b"authorization", b""))
         message = read_message(call.header(b"content-type"), call.body)
         check(message, voucher, system.ura, TAKEN[system.kind])
-        fault = system.faults.active(PROCESS_MESSAGE)
+        fault = system.faults.active(PROCESS_MESSAGE, voucher.patient or None) or skew
         asked = Asked(system.endpoint, voucher.patient or SOMEBODY_ELSE)
         reply = spoil(receipt(system.inbox.knows(message)), fault, asked)
         if says_taken(reply):

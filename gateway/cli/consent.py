@@ -15,6 +15,7 @@ from rich.table import Table
 
 from gateway.cli.opened import with_means
 from gateway.cli.place import Misuse, find
+from gateway.cli.terminal import plain
 from gateway.flows.consent import Kept, NotEntitled, state_choice
 from gateway.flows.means import Means
 from gateway.rules import consent as algebra
@@ -116,7 +117,9 @@ def show(
         return
     table = Table("when", "said", "about", "by", "in force", title=f"Consent of {patient}")
     for row in rows:
-        table.add_row(row["effective"], row["say"], row["about"], row["by"], "yes" if row["in_force"] else "no")
+        table.add_row(
+            row["effective"], row["say"], plain(row["about"]), plain(row["by"]), "yes" if row["in_force"] else "no"
+        )
     Console().print(table)
 
 

@@ -69,8 +69,9 @@ def _leave(_signal: int, _frame: FrameType | None) -> NoReturn:
 
 
 def _cast(records: Path | None) -> Cast:
-    people = {one.key: one for one in population.persons(date.today())}  # noqa: DTZ011 - any day will do for names
-    main = people["all-open"].bsn
+    today = date.today()  # noqa: DTZ011 - any day will do for names
+    patient, objector = population.players(today)
+    main = patient.bsn
     if records is not None:
         if not records.is_dir():
             raise Misuse(f"{records} is not a folder")
@@ -78,16 +79,15 @@ def _cast(records: Path | None) -> Cast:
         if not loaded.patients:
             raise Misuse(f"no patient with a BSN in {records}; nothing there can be served")
         main = max(loaded.patients, key=lambda bsn: len(loaded.records[bsn].instances))
-    names = {key: one.bsn for key, one in people.items()}
-    name = "the patient of the folder" if records else people["all-open"].name
+    names = {one.key: one.bsn for one in population.persons(today)} | {"objected": objector.bsn}
+    name = "the patient of the folder" if records else patient.name
     return Cast(main=main, main_name=name, recorded=records is not None, others=names)
 
 
 def _patients(cast: Cast) -> dict[str, list[dict[str, Any]]]:
-    """Which records the simulated sources generate; the folder's own patient is served from the folder."""
-    everyone = [{"bsn": bsn} for bsn in (cast.main, *cast.others.values()) if bsn in cast.others.values()]
-    held = {one["bsn"]: one for one in everyone}
-    return {one.key: list(held.values()) for one in country.SOURCES}
+    """Whose records the simulated sources generate for the story; the folder's own patient is served from there."""
+    players = [] if cast.recorded else [{"bsn": cast.main}]
+    return {one.key: [*players, {"bsn": cast.others["objected"]}] for one in country.SOURCES}
 
 
 def _show_addresses(made: Stage, cast: Cast, console: Console) -> None:

@@ -16,6 +16,7 @@ from rich.table import Table
 from gateway.cli import journal_proof
 from gateway.cli.opened import with_means
 from gateway.cli.place import Misuse, find
+from gateway.cli.terminal import plain
 from gateway.flows.means import Means
 from gateway.flows.reading import note_reading
 from gateway.rules.identifiers import Bsn, InvalidIdentifier
@@ -130,7 +131,8 @@ def _print(found: Iterable[Kept], as_json: bool) -> None:
         told = _told(kept)
         who = str(told.get("organisation_name") or told.get("by") or told.get("reader") or "")
         chain = (told["initialRequestID"] or "")[:8]
-        table.add_row(str(kept.seq), f"{kept.line.at:%H:%M:%S}", told["event"], who, _gist(told), chain)
+        row = (str(kept.seq), f"{kept.line.at:%H:%M:%S}", told["event"], who, _gist(told), chain)
+        table.add_row(*map(plain, row))
     Console().print(table)
 
 
@@ -144,5 +146,5 @@ def _print_whole(kept: Kept) -> None:
     table = Table(show_header=False, title=f"{kept.seq}  {told['event']}", title_justify="left")
     for name, value in told.items():
         if name not in ("seq", "event"):
-            table.add_row(name, value if isinstance(value, str) else json.dumps(value))
+            table.add_row(name, plain(value if isinstance(value, str) else json.dumps(value)))
     Console().print(table)

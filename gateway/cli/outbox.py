@@ -17,6 +17,7 @@ from rich.table import Table
 
 from gateway.cli.opened import with_means
 from gateway.cli.place import Misuse, find
+from gateway.cli.terminal import plain
 from gateway.flows import outbox_acts
 from gateway.flows.means import Means
 from gateway.flows.outbox_acts import CannotAct
@@ -80,15 +81,19 @@ def _show(found: list[Held], counts: Counts, stops: list[Stop], console: Console
         row = _row(one)
         colour = _COLOURS.get(one.state)
         state = f"[{colour}]{one.state}[/]" if colour else str(one.state)
-        table.add_row(row["id"], row["event"], row["sender"], row["lane"] or row["delivered_to"], state,
-                      row["reason"], str(one.attempts), _short(one.envelope.accepted), row["due"][:16])  # fmt: skip
+        lane, why = row["lane"] or row["delivered_to"], plain(row["reason"])
+        table.add_row(row["id"], row["event"], row["sender"], lane, state, why, str(one.attempts),
+                      _short(one.envelope.accepted), row["due"][:16])  # fmt: skip
     console.print(table)
     parts = " + ".join(f"{counts.of[one]} {one}" for one in State)
     balance = "" if counts.conserved else "  [bold red]DOES NOT ADD UP[/]"
     console.print(f"{counts.accepted} accepted = {parts}{balance}")
     for stop in stops:
         who = f"to {stop.recipient}" if stop.recipient else "to everybody"
-        console.print(f"[bold yellow]delivery {who} is stopped[/] since {_short(stop.at)} by {stop.by}: {stop.reason}")
+        console.print(
+            f"[bold yellow]delivery {who} is stopped[/] since {_short(stop.at)} by "
+            f"{plain(stop.by)}: {plain(stop.reason)}"
+        )
 
 
 def _row(one: Held) -> dict[str, Any]:
@@ -134,7 +139,7 @@ def show(
         return
     table = Table(show_header=False)
     for name, value in _row(held).items():
-        table.add_row(name, str(value))
+        table.add_row(name, plain(str(value)))
     Console().print(table)
 
 

@@ -14,6 +14,7 @@ from rich.table import Table
 
 from gateway.cli.opened import with_means
 from gateway.cli.place import Misuse, find
+from gateway.cli.terminal import plain
 from gateway.flows.means import Means
 from gateway.flows.operating import switch_regime
 from gateway.rules import regimes
@@ -42,7 +43,7 @@ def show(running: Running = None, as_json: Annotated[bool, typer.Option("--json"
         "regime", "in force", "last switched", "until", "by", "reason", title=f"Regimes at {at:%Y-%m-%d %H:%M}"
     )
     for row in rows:
-        table.add_row(*("" if value is None else str(value) for value in row.values()))
+        table.add_row(*("" if value is None else plain(str(value)) for value in row.values()))
     Console().print(table)
 
 

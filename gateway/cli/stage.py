@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import json
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from gateway.cli.place import Misuse
+from gateway.cli.planting import plant_all
 from gateway.cli.serve import settings_from_environment
 from gateway.cli.staging import Stage, issue_all, make_authority, register_all, sources_config, write_running
 from gateway.stores.index import IndexUnavailable
 from gateway.stores.ledger import LedgerUnavailable
-from source_sim import country, population
 
 _FIRST_PORT = 9101
 
@@ -27,12 +26,11 @@ def stage(
 ) -> None:
     """Make authority, certificates, participants and sources.json, as the SWITCHPOINT_… settings say."""
     settings = settings_from_environment(simulation=True)
-    patients: list[dict[str, Any]] = [{"bsn": one.bsn} for one in population.persons(datetime.now(UTC).date())]
     made = Stage(
         state=settings.state_dir.absolute(),
         certs=settings.ca.parent.absolute(),
         settings=settings,
-        patients={one.key: patients for one in country.SOURCES},
+        patients={},
         records=records,
     )
     made.state.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -44,7 +42,7 @@ def stage(
         made.endpoints[system["ura"]] = system["endpoint"]
     (made.state / "sources.json").write_text(json.dumps(config, indent=2), "utf-8")
     try:
-        asyncio.run(register_all(made))
+        asyncio.run(register_all(made, plant_all))
     except (LedgerUnavailable, IndexUnavailable) as wrong:
         raise Misuse(f"the stores cannot be used now: {wrong}") from wrong
     write_running(made)

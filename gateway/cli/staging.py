@@ -14,7 +14,7 @@ import ssl
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -24,6 +24,7 @@ import httpx
 
 from gateway.cli.operator import told
 from gateway.cli.place import Misuse
+from gateway.cli.planting import plant_all
 from gateway.flows.accounts import add_operator
 from gateway.flows.means import Means
 from gateway.flows.operating import join
@@ -31,11 +32,14 @@ from gateway.rules.identifiers import ApplicationId, Ura, UziNumber
 from gateway.rules.network import Organisation, System
 from gateway.rules.people import Role
 from gateway.settings import Settings
-from source_sim import country, pki
+from source_sim import country, pki, sentinels
 from source_sim.country import Participant
 
+EVERYBODY = (*country.PARTICIPANTS, *sentinels.TROUBLED)
+"""Every organisation of a staged country."""
 _LOCAL = ("localhost", "127.0.0.1")
 _START_SECONDS = 60.0
+_OF_A_RUN = ("ledger.sqlite*", "checkpoint.*", "inspector.sqlite*")
 
 
 @dataclass
@@ -101,8 +105,8 @@ def stage(
     desk_port: int = 8080,
     **changes: Any,
 ) -> Stage:
-    """Set up the country and start its processes; `patients` says per participant key whose records it holds.
-    Raises Misuse when something does not start."""
+    """Set up the country, its sentinels included, and start its processes; `patients` says per participant key whose
+    records it holds beside the sentinels'. Raises Misuse when something does not start."""
     settings = Settings(
         state_dir=state.absolute(),
         certificate=(certs / "gateway.pem").absolute(),
@@ -112,7 +116,7 @@ def stage(
         exchange_port=free_port(exchange_port),
         desk_port=free_port(desk_port),
         simulation=True,
-        **changes,
+        **{"inspector": True, **changes},
     )
     made = Stage(state.absolute(), certs.absolute(), settings, patients, records, workers)
     _clear(made)
@@ -120,7 +124,7 @@ def stage(
     issue_all(made, authority)
     try:
         _start_sources(made)
-        asyncio.run(register_all(made))
+        asyncio.run(register_all(made, plant_all))
         _start_gateway(made)
     except BaseException:
         made.close()
@@ -131,7 +135,7 @@ def stage(
 def _clear(made: Stage) -> None:
     made.state.mkdir(parents=True, exist_ok=True, mode=0o700)
     # the checkpoints' key and witness belong to the journal that goes
-    for old in (*made.state.glob("ledger.sqlite*"), *made.state.glob("checkpoint.*")):
+    for old in (found for name in _OF_A_RUN for found in made.state.glob(name)):
         old.unlink()
 
 
@@ -149,7 +153,7 @@ def issue_all(made: Stage, authority: pki.Pki, *, hosts: Sequence[str] = _LOCAL)
     """Certificates for the gateway and every participant, valid for these host names."""
     now, gateway = datetime.now(UTC), country.GATEWAY
     authority.issue(gateway.ura, gateway.application, gateway.name, now=now, dns=hosts, out=made.certs, stem="gateway")
-    for one in country.PARTICIPANTS:
+    for one in EVERYBODY:
         authority.issue(one.ura, one.application, one.name, now=now, dns=hosts, out=made.folder(one))
 
 
@@ -179,7 +183,7 @@ def sources_config(made: Stage) -> dict[str, Any]:
         "issuer": made.exchange,
         "jwks_url": made.exchange + "/.well-known/jwks.json",
         "control_port": 0,
-        "systems": [_source_config(made, one) for one in (*country.SOURCES, *country.RECEIVERS)],
+        "systems": [_source_config(made, one) for one in (*country.SOURCES, *sentinels.TROUBLED, *country.RECEIVERS)],
     }
 
 
@@ -196,9 +200,15 @@ def _source_config(made: Stage, one: Participant) -> dict[str, Any]:
         "cert": str(folder / "client.pem"),
         "key": str(folder / "client.key"),
         "ca": str(made.certs / "ca.pem"),
-        "patients": made.patients.get(one.key, []),
+        "patients": _patients_of(made, one),
         "records": str(made.records) if made.records and held else None,
+        "fault": sentinels.lasting_fault(one),
     }
+
+
+def _patients_of(made: Stage, one: Participant) -> list[dict[str, Any]]:
+    known = {each["bsn"]: each for each in (*sentinels.held_at(one), *made.patients.get(one.key, ()))}
+    return list(known.values())
 
 
 def _ready_line(stream: IO[str] | None, log: Path) -> dict[str, Any]:
@@ -213,16 +223,18 @@ def _ready_line(stream: IO[str] | None, log: Path) -> dict[str, Any]:
 # --- register and gateway --------------------------------------------------------------------------------------------
 
 
-async def register_all(made: Stage) -> None:
-    """Put every participant in the gateway's register, and every operator beside it. Raises LedgerUnavailable,
-    IndexUnavailable, OSError."""
+async def register_all(made: Stage, also: Callable[[Means], Awaitable[None]] | None = None) -> None:
+    """Put every participant in the gateway's register, and every operator beside it; then do what is `also` wanted.
+    Raises LedgerUnavailable, IndexUnavailable, OSError, and what `also` raises."""
     from gateway.app import open_gateway
 
     gateway = await open_gateway(made.settings)
     try:
-        for one in country.PARTICIPANTS:
+        for one in EVERYBODY:
             await join(gateway.means, *participant(one, made.endpoints.get(one.ura)), by="staging")
         made.logins = await _logins(made, gateway.means)
+        if also is not None:
+            await also(gateway.means)
     finally:
         await gateway.close()
 
@@ -283,7 +295,7 @@ def write_running(made: Stage) -> None:
         "requesters": {name: str(made.folder(one)) for name, one in country.REQUESTERS.items()},
         "settings": made.settings.model_dump(mode="json"),
     }
-    for one in country.PARTICIPANTS:
+    for one in EVERYBODY:
         endpoint = made.endpoints.get(one.ura)
         write_join(made.folder(one), one, endpoint, exchange=made.exchange, token_endpoint=made.settings.token_endpoint)
     path, fresh = made.state / "running.json", made.state / f"running.{secrets.token_hex(4)}"

@@ -17,6 +17,7 @@ import uvicorn
 import uvloop
 
 from gateway.app import Gateway, open_gateway, settle_memory, wall_clock
+from gateway.cli.scenarios_aside import ScenariosAside
 from gateway.fhir.writing import outcome
 from gateway.flows import operating, outbox_acts
 from gateway.flows.delivering import Delivery
@@ -63,7 +64,8 @@ def _exchange_server(gateway: Gateway, sock: socket.socket) -> uvicorn.Server:
 def _desk_server(gateway: Gateway, _sock: socket.socket) -> uvicorn.Server:
     """Plain on loopback, so that a browser does not warn; with TLS as soon as it listens elsewhere."""
     settings = gateway.settings
-    config = uvicorn.Config(gateway.desk(_persons(settings)), access_log=False, log_config=None, server_header=False)
+    desk = gateway.desk(_persons(settings), ScenariosAside() if settings.simulation else None)
+    config = uvicorn.Config(desk, access_log=False, log_config=None, server_header=False)
     config.proxy_headers = False  # nobody else may say where a request comes from
     config.timeout_graceful_shutdown = _DESK_DRAIN_SECONDS
     if not is_loopback(settings.desk_host):
@@ -75,8 +77,12 @@ def _persons(settings: Settings) -> tuple[TestPerson, ...]:
     """Whom the simulated login lets anybody be; nobody outside a simulation."""
     if not settings.simulation:
         return ()
-    everybody = population.persons(wall_clock().date())
-    return tuple(TestPerson(one.key, Bsn(one.bsn), one.name, one.birth_date) for one in everybody)
+    today = wall_clock().date()
+    sentinels = population.persons(today)
+    everybody = (*population.players(today), *sentinels)
+    return tuple(
+        TestPerson(one.key, Bsn(one.bsn), one.name, one.birth_date, sentinel=one in sentinels) for one in everybody
+    )
 
 
 _TIDY_SECONDS = 60.0

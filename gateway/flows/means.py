@@ -122,13 +122,18 @@ class Live:
             known = self._known = await self._ledger.read(register.load)
         return known
 
+    @property
+    def revoked(self) -> frozenset[str]:
+        """Serial numbers the exchange itself has revoked, as of the last look; whoever acts has just looked."""
+        return self._known.revoked if self._known is not None else frozenset()
+
     def forget(self) -> None:
         """Drop what is known, after a transaction found it stale."""
         self._known = None
 
     def domain(self, network: Network) -> datetime:
         """Now, in domain time."""
-        return self.wall() + network.clock_offset
+        return network.domain(self.wall())
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,12 +5,13 @@ Every act is in the journal with who and why, in the transaction that does it.
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 
 from gateway.flows.means import Means
 from gateway.rules.identifiers import Ura
 from gateway.rules.journal import Event, Json, Line
-from gateway.rules.network import Organisation, RegimeSwitch, System
+from gateway.rules.network import Network, Organisation, RegimeSwitch, System
 from gateway.stores import journal, once, register
 from gateway.stores.ledger import Transaction
 
@@ -19,16 +20,61 @@ class Taken(Exception):
     """The application id is another organisation's, or the organisation has another type."""
 
 
+FASTEST = 3600.0
+"""Domain seconds in a second: an hour. Faster, a busy exchange would live through days in one query."""
+
+
+class Uncountable(Exception):
+    """The clock cannot be turned that way: the wish leads out of the calendar kept here, or names an odd speed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """How a simulation's clock is turned: to `now` or `forward` from where it is (a negative time goes back), and how
+    many domain seconds it goes in a second from there on; 0 stands still. None leaves as it is."""
+
+    now: datetime | None = None
+    forward: timedelta = timedelta()
+    speed: float | None = None
+
+
 async def set_clock(means: Means, now: datetime, *, by: str) -> datetime:
-    """Set domain time; it goes on ticking from there. Returns the new now. Raises LedgerUnavailable."""
+    """Set domain time; it goes on from there as fast as before. Returns the new now. Raises Uncountable,
+    LedgerUnavailable."""
+    network = await turn_clock(means, Turn(now), by=by)
+    return means.live.domain(network)
+
+
+async def turn_clock(means: Means, turn: Turn, *, by: str) -> Network:
+    """Turn domain time; the new state of the network tells it. Raises Uncountable, LedgerUnavailable."""
     wall = means.live.wall()
 
     def unit(tx: Transaction) -> None:
-        register.set_clock(tx, now - wall)
-        journal.append(tx, Line(Event.CLOCK_SET, at=now, wall=wall, fields={"now": now.isoformat(), "by": by}))
+        known = register.load(tx)
+        speed = known.clock_speed if turn.speed is None else turn.speed
+        now = _turned(turn, known.domain(wall), speed)
+        register.set_clock(tx, now - wall, anchor=wall, speed=speed)
+        fields: dict[str, Json] = {"now": now.isoformat(), "by": by if speed == 1.0 else f"{by} (speed {speed:g})"}
+        journal.append(tx, Line(Event.CLOCK_SET, at=now, wall=wall, fields=fields))
 
     await means.ledger.commit(unit)
-    return means.live.domain(await means.live.network())
+    return await means.live.network()
+
+
+def _turned(turn: Turn, was: datetime, speed: float) -> datetime:
+    """The moment from which the clock goes on. Raises Uncountable."""
+    if not 0 <= speed <= FASTEST:
+        raise Uncountable(f"a speed lies between 0 and {FASTEST:g}")
+    try:
+        now = (was if turn.now is None else turn.now) + turn.forward
+    except OverflowError:
+        now = datetime.max.replace(tzinfo=UTC)
+    if not _FIRST_YEAR <= now.year <= _LAST_YEAR:
+        raise Uncountable(f"the time is not between the years {_FIRST_YEAR} and {_LAST_YEAR}")
+    return now
+
+
+_FIRST_YEAR, _LAST_YEAR = 1900, 2200
 
 
 async def switch_regime(means: Means, switch: RegimeSwitch) -> None:

@@ -96,7 +96,7 @@ def told(seq: int, line: Line) -> LogLine:
         rules=_several(seen, "row"),
         reasons=_several(seen, "reason"),
         parts=_parts(line, seen),
-        by=_text(seen, "by") or _text(seen, "account"),
+        by=_text(seen, "by") or _text(seen, "account") or _text(seen, "reader"),
         ms=ms if isinstance(ms, int | float) else None,
     )
 

@@ -6,7 +6,7 @@ Frozen values only. Source: domain.md sections 1, 3 and 4.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from gateway.rules.exchange import Category, Regime
 from gateway.rules.identifiers import ApplicationId, Bsn, Ura, UziNumber
@@ -62,7 +62,8 @@ class Network:
     """Everything all workers must agree on, as of `version`: participants, revocations, regimes and the clock.
 
     `revoked` holds certificate serial numbers (upper-case hex, no leading zeros) the exchange itself has revoked,
-    beside the certificate authority's list. `clock_offset` is domain time minus wall time.
+    beside the certificate authority's list. `clock_offset` is domain time minus wall time, at `clock_anchor` (wall
+    time) where `clock_speed`, the domain seconds in a second of wall time, is not 1; 0: domain time stands still.
     """
 
     version: int
@@ -71,3 +72,16 @@ class Network:
     revoked: frozenset[str]
     switches: tuple[RegimeSwitch, ...]
     clock_offset: timedelta
+    clock_anchor: datetime = datetime(1970, 1, 1, tzinfo=UTC)
+    clock_speed: float = 1.0
+
+    def domain(self, wall: datetime) -> datetime:
+        """Domain time at this moment of wall time (domain.md section 4, "Two clocks")."""
+        if self.clock_speed == 1.0:
+            return wall + self.clock_offset
+        return self.clock_anchor + self.clock_offset + (wall - self.clock_anchor) * self.clock_speed
+
+    @property
+    def clock_moved(self) -> bool:
+        """Whether a simulation's clock was ever set or runs at a speed of its own."""
+        return bool(self.clock_offset) or self.clock_speed != 1.0

@@ -54,12 +54,13 @@ Sitter = OperatorSits | PatientSits
 @dataclass(frozen=True, slots=True)
 class TestPerson:
     """Somebody of a simulation, whom the simulated login lets anybody be. `key` is what pages and forms say instead of
-    the number."""
+    the number; a `sentinel` behaves the same in every simulation."""
 
     key: str
     bsn: Bsn = field(repr=False)
     name: str
     born: date | None = field(default=None, repr=False)
+    sentinel: bool = False
 
 
 def is_account_name(text: str) -> bool:

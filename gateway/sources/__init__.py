@@ -23,9 +23,10 @@ from gateway.sources import delivering
 from gateway.sources.asking import judge, target, write
 from gateway.sources.bounds import Fault, Limits
 from gateway.sources.breaker import Outcome, State
-from gateway.sources.endpoint import Endpoint, Resolve, resolve
+from gateway.sources.endpoint import Dial, Endpoint, Reach, Resolve, dial, resolve
+from gateway.sources.wire import Response
 
-__all__ = ["Health", "Limits", "Read", "Sources", "client_context"]
+__all__ = ["Health", "Limits", "Reach", "Read", "Sources", "client_context"]
 
 ANSWERED = "answered"
 
@@ -59,6 +60,10 @@ def client_context(*, certificate: Path, key: Path, ca: Path) -> ssl.SSLContext:
     return context
 
 
+Heard = Callable[[AortaId, Response], None]
+"""Is told every answer as it came, with the id of the message it answers. Must neither raise nor wait."""
+
+
 class Sources:
     """The outbound door. `expected_ura` tells whose certificate (DER) this is, None for nobody's; it is asked on every
     call and should remember. Must be used from one event loop."""
@@ -71,12 +76,15 @@ class Sources:
         expected_ura: Callable[[bytes], str | None],
         read: Read,
         resolve: Resolve = resolve,
+        dial: Dial = dial,
+        heard: Heard | None = None,
     ) -> None:
         if not ssl_context.check_hostname or ssl_context.verify_mode is not ssl.CERT_REQUIRED:
             raise ValueError("a source's certificate and host name must be verified")
         self._context, self._limits = ssl_context, limits
-        self._organisation, self._read, self._resolve = expected_ura, read, resolve
+        self._organisation, self._read, self._reach = expected_ura, read, Reach(resolve, dial)
         self._endpoints: dict[Address, Endpoint] = {}
+        self._heard = heard
 
     async def ask(
         self, permit: Permit, query: Query, address: Address, *, token: str, aorta: AortaId, deadline: float
@@ -106,7 +114,7 @@ class Sources:
         except ValueError:
             return Reply(Taking.UNREACHABLE, "registered address is not usable")
         request = delivering.write(endpoint.to, body, token, aorta)
-        return await _delivered(endpoint, request, aorta, deadline)
+        return await _delivered(endpoint, request, aorta, deadline, self._heard)
 
     def health(self) -> list[Health]:
         """Every endpoint asked so far."""
@@ -127,7 +135,7 @@ class Sources:
                 limits=self._limits,
                 context=self._context,
                 organisation=self._organisation,
-                resolve=self._resolve,
+                reach=self._reach,
             )
         return known
 
@@ -159,6 +167,8 @@ class Sources:
             return Failure(Failing.TIMED_OUT, "no whole answer in time", breaker=True)
         except Fault as fault:
             return fault.failure
+        if self._heard is not None:
+            self._heard(aorta, response)
         body = judge(response, aorta)
         if isinstance(body, Failure):
             return body
@@ -176,7 +186,7 @@ def _require_permit(permit: Permit, query: Query, address: Address) -> None:
         raise ValueError("the permit is for another category")
 
 
-async def _delivered(endpoint: Endpoint, request: bytes, aorta: AortaId, deadline: float) -> Reply:
+async def _delivered(endpoint: Endpoint, request: bytes, aorta: AortaId, deadline: float, heard: Heard | None) -> Reply:
     """One attempt. Until the request is being written the recipient has certainly not got it; after, it may have."""
     if asyncio.get_running_loop().time() >= deadline:
         return Reply(Taking.UNREACHABLE, "no time left to deliver")
@@ -191,6 +201,8 @@ async def _delivered(endpoint: Endpoint, request: bytes, aorta: AortaId, deadlin
         unread = fault.unread or not writing
         reply = Reply(Taking.UNREACHABLE if unread else Taking.REPLY_LOST, fault.failure.detail)
     else:
+        if heard is not None:
+            heard(aorta, response)
         return delivering.judge(response, aorta)
     if reply.taking is Taking.UNREACHABLE:
         endpoint.forget_address()

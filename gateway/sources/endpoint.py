@@ -11,6 +11,7 @@ import ssl
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 
 from gateway.rules.exchange import Address
 from gateway.sources.asking import Target
@@ -30,6 +31,29 @@ async def resolve(host: str, port: int) -> Sequence[str]:
     return tuple(dict.fromkeys(str(info[4][0]) for info in found))
 
 
+Dial = Callable[[Callable[[], Wire], str, Target, ssl.SSLContext], Awaitable[Wire]]
+"""Connects a new wire to one IP address of a target. Raises OSError, ssl.SSLError."""
+
+
+async def dial(make: Callable[[], Wire], ip: str, to: Target, context: ssl.SSLContext) -> Wire:
+    """A TLS connection over a socket."""
+    _, wire = await asyncio.get_running_loop().create_connection(
+        make, ip, to.port, ssl=context, server_hostname=to.host, ssl_shutdown_timeout=_FAREWELL_S
+    )
+    return wire
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """How a source is found and connected to: by the system's resolver and TLS, unless the caller brings another way.
+
+    Whatever dials hands over a wire whose `ssl_object` shows the certificate: the owner is checked all the same.
+    """
+
+    resolve: Resolve = resolve
+    dial: Dial = dial
+
+
 class Endpoint:
     """One registered endpoint and everything kept about it. Must be used from one event loop."""
 
@@ -41,14 +65,14 @@ class Endpoint:
         limits: Limits,
         context: ssl.SSLContext,
         organisation: Callable[[bytes], str | None],
-        resolve: Resolve,
+        reach: Reach,
     ) -> None:
         self.address, self.to = address, to
         self.breaker = Breaker(window=limits.window, failures=limits.failures, rest_s=limits.rest_s)
         self.last_good: float | None = None
         self.counts: dict[str, int] = {}
         self._limits, self._context = limits, context
-        self._organisation, self._resolve = organisation, resolve
+        self._organisation, self._reach = organisation, reach
         self._loop = asyncio.get_running_loop()
         self._places = asyncio.Semaphore(limits.connections)
         self._pinned: Sequence[str] = ()
@@ -129,21 +153,13 @@ class Endpoint:
     async def _addresses(self) -> Sequence[str]:
         if not self._pinned:
             try:
-                self._pinned = await self._resolve(self.to.host, self.to.port)
+                self._pinned = await self._reach.resolve(self.to.host, self.to.port)
             except OSError:
                 raise unreachable("host not found") from None
         return self._pinned
 
     async def _connect(self, ip: str) -> Wire:
-        _, wire = await self._loop.create_connection(
-            lambda: Wire(self._loop, self._limits),
-            ip,
-            self.to.port,
-            ssl=self._context,
-            server_hostname=self.to.host,
-            ssl_shutdown_timeout=_FAREWELL_S,
-        )
-        return wire
+        return await self._reach.dial(lambda: Wire(self._loop, self._limits), ip, self.to, self._context)
 
     # --- keeping -----------------------------------------------------------------------------------------------------
 

@@ -81,7 +81,8 @@ class Ledger:
         self._readers = None if engine.inline else ThreadPoolExecutor(_READERS, thread_name_prefix="ledger-read")
         self._flusher = Flusher(engine.flush)
         self._thread = threading.Thread(target=self._write_until_closed, name="ledger-write", daemon=True)
-        self._thread.start()
+        if not engine.alone:
+            self._thread.start()
 
     async def commit(self, unit: Callable[[Transaction], T], *, brief: bool = False) -> T:
         """Run `unit` in the serial history; returns its result once durable, raises what it raised (rolled back alone).
@@ -91,10 +92,13 @@ class Ledger:
         run in the caller's thread. Raises LedgerUnavailable.
         """
         self._admit()
-        done = self._engine.at_once(unit) if brief else None
+        done = self._engine.at_once(unit) if brief or self._engine.alone else None
         if done is None:
             return await self._in_turn(unit, lasting=True)
-        await self._flusher.flushed(self._patience)
+        if self._engine.alone:
+            await asyncio.sleep(0)  # others get their turn here, as they would while the disk is waited for
+        else:
+            await self._flusher.flushed(self._patience)
         return done[0]
 
     async def note(self, unit: Callable[[Transaction], T]) -> T:
@@ -115,6 +119,8 @@ class Ledger:
     def commit_now(self, unit: Callable[[Transaction], T]) -> T:
         """The same for callers without an event loop (the command line); blocks."""
         self._admit()
+        if self._engine.alone and (done := self._engine.at_once(unit)) is not None:
+            return done[0]
         future: Future[T] = Future()
         self._enqueue(_Waiting(unit, future, None))
         try:
@@ -166,7 +172,8 @@ class Ledger:
         """Commit what waits, then let go. What is still undone after twice the patience is told unavailable."""
         self._closing = True
         self._queue.put(None)  # wakes the writer
-        self._thread.join(2 * self._patience)
+        if self._thread.ident is not None:
+            self._thread.join(2 * self._patience)
         _settle_all(self._failed(self._waiting(), "closed"))
         self._flusher.close(self._patience)
         if self._readers is not None:

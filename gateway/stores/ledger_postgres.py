@@ -42,6 +42,7 @@ class PostgresEngine:
     """
 
     inline = False
+    alone = False
     dialect = Dialect.POSTGRESQL
     relaxing: str | None = "SET LOCAL synchronous_commit = off"
 

@@ -34,6 +34,7 @@ class SqliteEngine:
     """
 
     inline = True
+    alone = False
     dialect = Dialect.SQLITE
     relaxing: str | None = None
 

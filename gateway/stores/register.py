@@ -15,7 +15,7 @@ from gateway.rules.network import Network, Organisation, RegimeSwitch, System
 from gateway.stores.schema import instant, moment
 from gateway.stores.transaction import Transaction
 
-_MICROSECOND = timedelta(microseconds=1)
+_MICROSECOND, _MILLION, _EPOCH = timedelta(microseconds=1), 1_000_000, moment(0)
 
 
 def put_organisation(tx: Transaction, organisation: Organisation) -> int:
@@ -71,9 +71,21 @@ def switch(tx: Transaction, turned: RegimeSwitch) -> int:
     return _bump(tx)
 
 
-def set_clock(tx: Transaction, offset: timedelta) -> int:
-    """Set domain time minus wall time; returns the new network version."""
-    tx.run("UPDATE network_state SET clock_offset = ?", offset // _MICROSECOND)
+def take_back(tx: Transaction, by: str) -> int:
+    """Forget every switch that `by` recorded: only where domain time comes back to the same moment again and again, so
+    that yesterday's switches would lie ahead of today's. Returns the network version."""
+    return _bump(tx) if tx.run("DELETE FROM regime_switch WHERE who = ?", by) else version(tx)
+
+
+def set_clock(tx: Transaction, offset: timedelta, *, anchor: datetime = _EPOCH, speed: float = 1.0) -> int:
+    """Set domain time minus wall time, as it is at `anchor` (wall time), and the domain seconds in a second from there
+    on, kept to the millionth; returns the new network version."""
+    tx.run(
+        "UPDATE network_state SET clock_offset = ?, clock_anchor = ?, clock_speed = ?",
+        offset // _MICROSECOND,
+        instant(anchor),
+        round(speed * _MILLION),
+    )
     return _bump(tx)
 
 
@@ -94,7 +106,7 @@ def versions(tx: Transaction, patient: PatientKey) -> tuple[int, int]:
 
 def load(tx: Transaction) -> Network:
     """The whole network as one frozen value."""
-    current, offset = _state(tx)
+    current, offset, anchor, speed = _state(tx)
     return Network(
         version=current,
         organisations={one.ura: one for one in _organisations(tx)},
@@ -102,6 +114,8 @@ def load(tx: Transaction) -> Network:
         revoked=frozenset(str(row[0]) for row in tx.rows("SELECT serial FROM revocation")),
         switches=_switches(tx),
         clock_offset=timedelta(microseconds=offset),
+        clock_anchor=moment(anchor),
+        clock_speed=speed / _MILLION,
     )
 
 
@@ -122,10 +136,11 @@ def _bump(tx: Transaction) -> int:
     return int(row[0])
 
 
-def _state(tx: Transaction) -> tuple[int, int]:
-    row = tx.row("SELECT version, clock_offset FROM network_state")
+def _state(tx: Transaction) -> tuple[int, int, int, int]:
+    row = tx.row("SELECT version, clock_offset, clock_anchor, clock_speed FROM network_state")
     assert row is not None, "the schema puts one row in network_state"
-    return int(row[0]), int(row[1])
+    current, offset, anchor, speed = (int(value) for value in row)
+    return current, offset, anchor, speed
 
 
 def _organisations(tx: Transaction) -> list[Organisation]:

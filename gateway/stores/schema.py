@@ -271,6 +271,12 @@ _TOLD = (
     "INSERT INTO tally VALUES ('told', 0)",
 )
 
+# a simulation's clock may run at a speed of its own: millionths of the wall's, from "clock_anchor" (wall time) on
+_CLOCK = (
+    "ALTER TABLE network_state ADD COLUMN clock_anchor BIGINT NOT NULL DEFAULT 0",
+    "ALTER TABLE network_state ADD COLUMN clock_speed BIGINT NOT NULL DEFAULT 1000000",
+)
+
 STEPS: tuple[tuple[str, ...], ...] = (
     (*_NETWORK, *_CONSENT, *_JOURNAL, *_ONCE, *_INDEX, *_PROBE),
     (*_OUTBOX, *_ENROLMENT),
@@ -279,6 +285,7 @@ STEPS: tuple[tuple[str, ...], ...] = (
     _FOUND,
     _ACTS,
     _TOLD,
+    _CLOCK,
 )
 """Step n brings a ledger from version n-1 to n. A step that was released is never edited; a change is a new step."""
 

@@ -98,9 +98,11 @@ _HARMLESS = ("SELECT ", "BEGIN")
 
 class Engine(Protocol):
     """A database the ledger can run on. `inline`: a read takes microseconds and may run in the event loop's thread.
+    `alone`: nobody else writes and there is no disk, so every unit is run at once, in its caller's thread.
     `relaxing` is the statement after which a transaction's commit does not wait for the disk, if there is one."""
 
     inline: bool
+    alone: bool
     dialect: Dialect
     relaxing: str | None
 

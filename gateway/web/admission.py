@@ -114,7 +114,7 @@ async def _visit(request: Request) -> Visit:
         fresh=not known,
         regimes=in_force(network, desk.means),
         at=desk.means.live.domain(network),
-        shifted=bool(network.clock_offset),
+        shifted=network.clock_moved,
     )
     if request.method not in _SAFE:
         await _check_ours(request, visit)

@@ -9,6 +9,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
+from types import MappingProxyType
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, HTTPException, Request
@@ -16,7 +17,7 @@ from fastapi.responses import Response
 from markupsafe import Markup
 
 from gateway.flows import retelling, sitting
-from gateway.flows.retelling import Step
+from gateway.flows.retelling import Chain, Step
 from gateway.flows.tallying import ANSWERED
 from gateway.rules.exchange import Failing
 from gateway.rules.journal import Event, Json
@@ -24,6 +25,7 @@ from gateway.rules.people import OperatorSits, Role
 from gateway.web.admission import require
 from gateway.web.console_repeat import repeated
 from gateway.web.language import Words
+from gateway.web.legible import legible
 from gateway.web.pages import Desk, visit_of
 from gateway.web.plots import spans
 
@@ -31,6 +33,13 @@ _CHAIN = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{1
 _ENDED = Event.QUERY_ANSWERED, Event.QUERY_FAILED
 _LISTS = frozenset({"decisions", "legs"})
 """What has a table of its own."""
+_KIND_OF = MappingProxyType({
+    "actor_role": "uzi", "responsible_role": "uzi", "purpose": "purpose", "category": "category", "basis": "basis",
+    "contact_kind": "contact", "capacity": "capacity", "view": "view", "flags": "flag", "regimes": "regime",
+    "completeness": "completeness", "message_event": "message",
+})  # fmt: skip
+"""Which words a field's codes have."""
+_DELIVERING = frozenset({ANSWERED, Failing.TRUNCATED})
 _QUIET = frozenset({Failing.NO_CONSENT, Failing.WITHHELD, Failing.TRUNCATED})
 
 
@@ -46,6 +55,11 @@ class Leg:
     detail: str
     request: str
     released: bool
+
+    @property
+    def delivered(self) -> bool:
+        """Whether there was anything to release."""
+        return self.outcome in _DELIVERING
 
 
 def add(routes: APIRouter, desk: Desk) -> None:
@@ -70,24 +84,45 @@ def add(routes: APIRouter, desk: Desk) -> None:
             names={ura.digits: one.name for ura, one in network.organisations.items()},
             ended=[(step, legs_of(step), timeline(words, step)) for step in ended],
             disclosed=chain.of(Event.DISCLOSED),
-            facts_of=facts_of,
+            asked=asked(chain),
+            which=which,
+            facts_of=lambda step: facts_of(words, step),
             decisions_of=decisions_of,
+            inspected=desk.inspected is not None,
             repeat=repeated(chain, desk.settings.exchange_base),
             shifted=any(step.at != step.wall for step in chain.steps),
         )
 
 
-def facts_of(step: Step) -> list[tuple[str, str]]:
+def asked(chain: Chain) -> Mapping[str, Json]:
+    """What the first line tells of who asked, as which professional; of the organisation alone where none acted."""
+    seen = [step.seen for step in chain.steps]
+    of_somebody = (one for name in ("actor_role", "organisation") for one in seen if one.get(name))
+    return next(of_somebody, {})
+
+
+def which(step: Step) -> str:
+    """The FHIR type that was searched: a call can take several searches."""
+    return str(step.seen.get("interaction") or "").partition("search-")[2]
+
+
+def facts_of(words: Words, step: Step) -> list[tuple[str, str]]:
     """What else the line says, as name and text, in the order of its catalogue."""
     return [
-        (name, _said(value)) for name, value in step.seen.items() if name not in _LISTS and value not in (None, "", [])
+        (name, _said(words, value, _KIND_OF.get(name, "")))
+        for name, value in step.seen.items()
+        if name not in _LISTS and value not in (None, "", [])
     ]
 
 
-def _said(value: Json) -> str:
+def _said(words: Words, value: Json, kind: str) -> str:
+    """A code with its word before it."""
     if isinstance(value, list):
-        return ", ".join(_said(one) for one in value)
-    return {True: "✓", False: "–"}[value] if isinstance(value, bool) else str(value)
+        return ", ".join(_said(words, one, kind) for one in value)
+    if isinstance(value, bool):
+        return {True: "✓", False: "–"}[value]
+    word = words.plain(value, kind)
+    return word if word == str(value) else f"{word} ({value})"
 
 
 def decisions_of(step: Step) -> list[dict[str, Json]]:
@@ -124,7 +159,7 @@ def timeline(words: Words, step: Step) -> Markup | None:
     if not legs:
         return None
     whole = float(ms) if isinstance(ms, int | float) else 0.0
-    rows = [(f"{leg.custodian} · {leg.system}", _shade(leg), 0.0, leg.ms) for leg in legs]
+    rows = [(legible(f"{leg.custodian} · {leg.system}"), _shade(leg), 0.0, leg.ms) for leg in legs]
     rows.append((words("console.call.whole"), "whole", 0.0, whole))
     return spans(words("console.call.timeline"), rows, max(end for *_, end in rows), "ms")
 

@@ -43,11 +43,23 @@ class Words:
         """The word for a code of a kind (`kind.code`); a code without a word is shown as it is."""
         return self.sentences.get(f"{kind}.{code}", str(code))
 
+    def number(self, value: float, digits: int = 0) -> str:
+        """Rounded to so many digits, with the decimal sign of the language."""
+        return f"{value:.{digits}f}".replace(".", self("frame.decimal"))
+
     def day(self, at: date) -> str:
         """As `zo 22 nov 2026`; a moment's day is the Dutch one."""
         local = at.astimezone(_DUTCH_TIME).date() if isinstance(at, datetime) else at
         weekday, month = self(f"weekday.{local.isoweekday()}"), self(f"month.{local.month}")
         return f"{weekday} {local.day} {month} {local.year}"
+
+    def written_day(self, text: str) -> str:
+        """The day of a FHIR date or dateTime; what is less than a day stays as it is."""
+        try:
+            at = datetime.fromisoformat(text)
+        except ValueError:
+            return text
+        return self.day(at if at.tzinfo else at.date())
 
     def moment(self, at: datetime) -> str:
         """As `zo 22 nov 2026, 03:14`, in Dutch time."""

@@ -1,6 +1,6 @@
 """How does a page come about? Jinja2 templates, words in two languages, the files beside them, one way to render.
 
-Knows no rule and no store: what a page shows is handed in. Whatever a template prints is escaped.
+Knows no rule and no store: what a page shows is handed in. Whatever a template prints is escaped, and made legible.
 """
 
 from __future__ import annotations
@@ -20,10 +20,13 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from gateway.flows.means import Means
+from gateway.inspecting.kept import Exchanged
 from gateway.rules.exchange import Regime
 from gateway.rules.people import OperatorSits, PatientSits, Role, Sitter, TestPerson, pseudonym
 from gateway.web.cookie import seat
 from gateway.web.language import LANGUAGES, Words, language, words_of
+from gateway.web.legible import printed
+from gateway.web.played import Stories
 
 _HERE = Path(__file__).parent
 _TYPES = {".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8", ".svg": "image/svg+xml"}
@@ -51,6 +54,7 @@ OPERATOR_PLACES = (
     Place("/messages", "nav.messages"),
     Place("/participants", "nav.participants"),
     Place("/alerts", "nav.alerts"),
+    Place("/scenarios", "scenarios.title"),
 )
 PATIENT_PLACES = (
     Place("/mine", "nav.mine"),
@@ -98,9 +102,14 @@ class DeskSettings:
     version: str = ""
 
 
+Inspected = Callable[[str], Awaitable[list[Exchanged]]]
+"""What passed in one chain (by its initialRequestID), oldest first; a simulation's inspector knows it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Desk:
-    """Everything a page module's `router(desk)` may use. `started` is wall time; `persons` are a simulation's."""
+    """Everything a page module's `router(desk)` may use. `started` is wall time; `persons` and
+    `stories` are a simulation's."""
 
     means: Means
     pages: Pages
@@ -108,6 +117,8 @@ class Desk:
     checks: Mapping[str, Check]
     started: datetime
     persons: tuple[TestPerson, ...] = ()
+    inspected: Inspected | None = None
+    stories: Stories | None = None
 
 
 class Pages:
@@ -119,6 +130,7 @@ class Pages:
         self._templates = Environment(
             loader=FileSystemLoader(_HERE / "templates"),
             autoescape=True,
+            finalize=printed,
             undefined=StrictUndefined,
             trim_blocks=True,
             lstrip_blocks=True,

@@ -9,6 +9,7 @@ from fastapi import APIRouter, Depends, Form, HTTPException, Query, Request
 from fastapi.responses import RedirectResponse, Response
 
 from gateway.flows import reviewing
+from gateway.flows.participating import named
 from gateway.flows.reviewing import NoVerdict, Shown
 from gateway.rules.journal import Audience, Json, view
 from gateway.rules.people import OperatorSits, Role
@@ -59,12 +60,14 @@ async def _case(desk: Desk, request: Request, who: OperatorSits, line: int, wron
     found = await reviewing.case(desk.means, _number(line))
     if found is None:
         raise HTTPException(HTTPStatus.NOT_FOUND)
+    network = await desk.means.live.network()
     return desk.pages.render(
         request,
         "review_case.html",
         status=HTTPStatus.OK if wrong is None else HTTPStatus.UNPROCESSABLE_ENTITY,
         found=found,
         fields=_fields(found),
+        named=lambda ura: named(network.organisations, ura),
         verdicts=list(Verdict),
         may_judge=who.may(Role.REVIEWER),
         wrong=wrong,

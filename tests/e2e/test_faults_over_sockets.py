@@ -17,7 +17,7 @@ from running_country import Visit
 
 from gateway.rules.exchange import Regime
 from source_sim.country import AMBULANCE, GP, GP_POST, SECOND_GP
-from source_sim.faults import FaultName
+from source_sim.faults import WHOLE, FaultName
 from source_sim.requesters import Ask, Reply, System
 
 pytestmark = pytest.mark.xdist_group("country")
@@ -43,28 +43,38 @@ def _failed(said: str) -> Expected:
 
 TABLE = {
     FaultName.SLOW: _failed("timed-out"),
+    FaultName.BLACKHOLE: _failed("timed-out"),
     FaultName.DRIP: _failed("timed-out"),
     FaultName.STALL: _failed("timed-out"),
     FaultName.DOWN: _failed("unreachable"),
     FaultName.RESET: _failed("unreachable"),
     FaultName.LOST_REPLY: _failed("unreachable"),
+    FaultName.EXPIRED_CERTIFICATE: _failed("unreachable"),
+    FaultName.REVOKED_CERTIFICATE: _failed("unreachable"),
+    FaultName.WRONG_CERTIFICATE: _failed("unreachable"),
+    FaultName.FOREIGN_CERTIFICATE: _failed("unreachable"),
     FaultName.REFUSING: _failed("refused"),
     FaultName.BUSY: _failed("refused"),
     FaultName.REJECTING: _failed("refused"),
     FaultName.ERROR: _failed("refused"),
     FaultName.REDIRECT: _failed("refused"),
+    FaultName.CLOCK_SKEW: _failed("refused"),
     FaultName.GARBAGE: _failed("malformed"),
     FaultName.TRUNCATED: _failed("malformed"),
     FaultName.DUPLICATE_KEYS: _failed("malformed"),
+    FaultName.HUGE: _failed("malformed"),
+    FaultName.DEEP: _failed("malformed"),
     FaultName.GZIP_BOMB: _failed("malformed"),
     FaultName.UNKNOWN_TYPE: _failed("malformed"),
+    FaultName.WRONG_TYPE: _failed("malformed"),
     FaultName.WRONG_PATIENT: _failed("wrong-patient"),
     FaultName.PAGING: Expected("truncated", 1, "partial", 200),
     FaultName.WITHHELD: Expected("withheld", 0, "partial", 200),
     FaultName.NO_CONSENT: Expected("", 0, "complete", 200),
     FaultName.EMPTY: Expected("", 0, "complete", 200),
+    FaultName.STALE: Expected("", 1, "complete", 200),
 }
-ASKED = {FaultName.DOWN: 0, FaultName.LOST_REPLY: 2}
+ASKED = {**dict.fromkeys(WHOLE, 0), FaultName.LOST_REPLY: 2}
 """How often the source sees the question, where it is not once: a kept connection that closes before the first byte may
 have been stale, so the search is put once more on a fresh one."""
 TIMED_OUT = [name for name, expected in TABLE.items() if expected.said == "timed-out"]

@@ -11,13 +11,15 @@ from transcript import transcript
 
 from gateway.flows import operating
 from gateway.flows.grant import grant_once, note_refusal
-from gateway.flows.operating import Taken
+from gateway.flows.means import Live
+from gateway.flows.operating import Taken, Turn
 from gateway.flows.query import ask
 from gateway.flows.reading import note_reading, read_as_custodian
 from gateway.rules import regimes
 from gateway.rules.exchange import Regime
 from gateway.rules.identifiers import ApplicationId, Ura, UziNumber
 from gateway.rules.journal import Event
+from gateway.rules.message import Reply, Taking
 from gateway.rules.network import Organisation, System
 from gateway.stores.ledger import LedgerUnavailable
 
@@ -31,6 +33,68 @@ async def test_the_clock_is_set_and_goes_on_ticking(country: Country) -> None:
     assert country.means.live.domain(await country.means.live.network()) == wanted + timedelta(minutes=5)
     (line,) = [one.line for one in await country.lines()]
     assert (line.event, line.at, line.wall) == (Event.CLOCK_SET, wanted, country.now - timedelta(minutes=5))
+
+
+async def test_a_turned_clock_goes_at_its_speed_without_a_jump(country: Country) -> None:
+    """Whatever its speed was and becomes, at the moment of turning it is where it was."""
+    for speed in (60, 0, 0.5, 3600, 1):
+        before = country.means.live.domain(await country.means.live.network())
+        network = await operating.turn_clock(country.means, Turn(speed=speed), by="test")
+        assert country.means.live.domain(network) == before
+        country.tick(minutes=2)
+        assert country.means.live.domain(network) - before == timedelta(minutes=2) * speed
+    told = [one.line.fields["by"] for one in await country.lines()]
+    assert told == ["test (speed 60)", "test (speed 0)", "test (speed 0.5)", "test (speed 3600)", "test"]
+
+
+async def test_forward_is_from_where_the_clock_is(country: Country) -> None:
+    then = datetime(2020, 4, 20, 3, 0, tzinfo=UTC)
+    await operating.turn_clock(country.means, Turn(then, speed=0), by="test")
+    country.tick(minutes=5)
+    network = await operating.turn_clock(country.means, Turn(forward=timedelta(hours=2)), by="test")
+    assert (network.domain(country.now), network.clock_speed) == (then + timedelta(hours=2), 0)
+
+
+@pytest.mark.parametrize(
+    "turn",
+    [
+        Turn(speed=-1),
+        Turn(speed=operating.FASTEST + 1),
+        Turn(datetime(1899, 12, 31, tzinfo=UTC)),
+        Turn(forward=timedelta(days=100_000)),
+        Turn(forward=timedelta.max),
+        Turn(forward=timedelta.min),
+    ],
+    ids=["backwards", "too-fast", "too-early", "too-late", "far-too-late", "far-too-early"],
+)
+async def test_a_turn_out_of_the_calendar_is_none(country: Country, turn: Turn) -> None:
+    before = await country.means.live.network()
+    with pytest.raises(operating.Uncountable):
+        await operating.turn_clock(country.means, turn, by="test")
+    assert await country.means.live.network() == before
+    assert await transcript(country) == []
+
+
+async def test_while_the_clock_stands_a_retry_waits_and_nothing_spins(country: Country) -> None:
+    """Delivery goes by domain time: an hour of looking at a frozen clock tries nothing again, a turn forward does."""
+    await country.enrol()
+    await country.send()
+    country.post.replies[PRACTICE.ura] = [Reply(Taking.UNREACHABLE, "refused"), Reply(Taking.TAKEN)]
+    await operating.turn_clock(country.means, Turn(speed=0), by="test")
+    assert await country.rounds(0, 30, 3600) == [1, 0, 0]
+    await operating.turn_clock(country.means, Turn(forward=timedelta(seconds=10)), by="test")
+    assert await country.rounds(0, 0) == [1, 0]
+    assert len(country.post.posted) == 2
+
+
+async def test_another_worker_sees_a_turn_at_its_next_look(country: Country) -> None:
+    """Two views of one ledger, as two workers have: what one turns, the other tells to the microsecond."""
+    other = Live(country.real_ledger, country.means.live.wall)
+    await other.network()
+    for turn in (Turn(datetime(2020, 4, 20, tzinfo=UTC)), Turn(speed=60), Turn(speed=0)):
+        network = await operating.turn_clock(country.means, turn, by="test")
+        country.tick(minutes=1)
+        assert other.domain(await other.network()) == country.means.live.domain(network)
 
 
 async def test_a_regime_begins_and_ends_with_who_and_why(country: Country) -> None:

@@ -36,10 +36,11 @@ from sources_at_hand import (
 )
 
 from source_sim.control import control_app
-from source_sim.faults import BOMB_SIZE, SOMEBODY_ELSE, SPOILED, FaultName, Switchboard, UnknownFault, fault
+from source_sim.faults import SOMEBODY_ELSE, WHOLE, FaultName, Switchboard, UnknownFault, fault
 from source_sim.offered import Kind
 from source_sim.sending import SENT
 from source_sim.serving import Config
+from source_sim.spoiling import BOMB_SIZE, DEPTH, HUGE_SIZE, SPOILED
 from source_sim.systems import SimulatedSystem
 
 URA = "90000001"
@@ -105,12 +106,16 @@ SPOILING: list[tuple[FaultName, int, Check]] = [
     (FaultName.REDIRECT, 307, lambda answer: answer.headers["location"].endswith("/fhir/Elsewhere/_search")),
     (FaultName.DUPLICATE_KEYS, 200, repeats),
     (FaultName.UNKNOWN_TYPE, 200, lambda answer: "Horoscope" in types(answer) and "Flag" in types(answer)),
+    (FaultName.WRONG_TYPE, 200, lambda answer: types(answer) >= {"Basic", "Flag"}),
+    (FaultName.HUGE, 200, lambda answer: len(answer.content) > HUGE_SIZE and numbers(answer) == {BSN}),
+    (FaultName.DEEP, 200, lambda answer: answer.content.count(b"[") > DEPTH),
     (FaultName.GZIP_BOMB, 200, lambda answer: len(answer.content) > BOMB_SIZE and answer.json()["total"] == 0),
 ]
 
 
 def test_the_catalogue_is_whole() -> None:
-    assert {*SPOILED, *SENT, FaultName.DOWN} == set(FaultName)
+    judged = {FaultName.STALE, FaultName.CLOCK_SKEW}
+    assert {*SPOILED, *SENT, *WHOLE, *judged} == set(FaultName)
     assert {name for name, _, _ in SPOILING} == set(SPOILED)
     assert not set(SPOILED) & set(SENT)
 
@@ -129,7 +134,7 @@ async def test_every_spoiled_reply_is_spoiled_as_told_and_clears(tmp_path: Path)
         log = (await control.get(f"/systems/{URA}/log")).json()["log"]
     assert numbers(sound) == {BSN}
     told = [(line["fault"], line["status"], line["resources"]) for line in log if line["fault"]]
-    delivering = {"wrong-patient", "paging", "unknown-type"}
+    delivering = {"wrong-patient", "paging", "unknown-type", "wrong-type"}
     assert told == [(name.value, status, int(name in delivering)) for name, status, _ in SPOILING]
 
 
@@ -209,6 +214,18 @@ async def test_stall_sends_headers_and_then_nothing(tmp_path: Path) -> None:
             await call(web, base, "Flag")
         await switch(control, "stall", seconds=0.1)
         assert numbers(await call(web, base, "Flag")) == {BSN}
+
+
+async def test_a_black_hole_takes_the_question_and_sends_not_a_byte(tmp_path: Path) -> None:
+    async with pharmacy(tmp_path, timeout=0.3) as (control, web, base):
+        await switch(control, "blackhole")
+        with pytest.raises(httpx.ReadTimeout):
+            await call(web, base, "Flag")
+        await switch(control, "blackhole", seconds=0.1)
+        with pytest.raises((httpx.ReadError, httpx.RemoteProtocolError)):
+            await call(web, base, "Flag")
+        log = (await control.get(f"/systems/{URA}/log")).json()["log"]
+    assert [(line["fault"], line["resources"]) for line in log] == [("blackhole", 1)] * 2
 
 
 async def test_drip_sends_byte_after_byte(tmp_path: Path) -> None:
@@ -298,6 +315,26 @@ FAULT = f"/systems/{URA}/fault"
         pytest.param(lambda web: web.put(FAULT, json={"name": "slow", "seconds": "x"}), 400, id="time-in-letters"),
         pytest.param(lambda web: web.put(FAULT, json={"name": "slow", "loud": 1}), 400, id="unknown-field"),
         pytest.param(lambda web: web.put(FAULT, json=[]), 400, id="a-list"),
+        pytest.param(lambda web: web.put(FAULT, json={"name": "empty", "place": "subject"}), 400, id="no-such-place"),
+        pytest.param(lambda web: web.put(FAULT, json={"name": "drip", "spread": "normal"}), 400, id="no-such-spread"),
+        pytest.param(lambda web: web.put(FAULT, json={"name": "empty", "probability": 2}), 400, id="too-probable"),
+        pytest.param(
+            lambda web: web.put(FAULT, json={"name": "empty", "call": 0}), 400, id="the-call-before-the-first"
+        ),
+        pytest.param(lambda web: web.put(FAULT, json={"name": "empty", "patient": "nobody"}), 400, id="no-such-person"),
+        pytest.param(lambda web: web.put(FAULT, json={"name": "down", "probability": 0.5}), 400, id="half-down"),
+        pytest.param(
+            lambda web: web.put(FAULT, json={"name": "clock-skew", "patient": "all-open"}), 400, id="a-clock-for-one"
+        ),
+        pytest.param(lambda web: web.request("DELETE", FAULT, json={"loud": 1}), 400, id="clears-what"),
+        pytest.param(lambda web: web.get("/nothing"), 404, id="nothing-there"),
+        pytest.param(lambda web: web.put("/faults", json={}), 405, id="the-catalogue-is-fixed"),
+        pytest.param(lambda web: web.put("/clock", json={"now": "soon"}), 400, id="no-time"),
+        pytest.param(lambda web: web.put("/clock", json={"now": "2026-01-01T00:00:00"}), 400, id="no-offset"),
+        pytest.param(lambda web: web.put("/clock", json={"speed": 2}), 400, id="no-moment"),
+        pytest.param(
+            lambda web: web.put("/clock", json={"now": "2026-01-01T00:00:00Z", "speed": -1}), 400, id="backwards"
+        ),
         pytest.param(lambda web: web.put(FAULT, json={"name": "empty", "type": "Bundle"}), 400, id="not-its-type"),
         pytest.param(lambda web: web.put(FAULT, json={"name": "down", "type": "Flag"}), 400, id="down-for-one-type"),
         pytest.param(lambda web: web.put(FAULT, content=b'{"name":"empty"}'), 415, id="not-declared-as-json"),

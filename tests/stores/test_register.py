@@ -9,8 +9,8 @@ import pytest
 from gateway.rules.exchange import PatientKey, Regime
 from gateway.rules.identifiers import ApplicationId, Ura, UziNumber
 from gateway.rules.network import Network, Organisation, RegimeSwitch, System
-from gateway.stores import once, register
-from gateway.stores.ledger import Ledger, LedgerRefused
+from gateway.stores import once, register, schema
+from gateway.stores.ledger import Ledger, LedgerRefused, Transaction, open_ledger
 
 NOON = datetime(2026, 11, 21, 12, 0, 0, 123456, tzinfo=UTC)
 HOSPITAL = Organisation(Ura("00000501"), "V4", "Ziekenhuis Één", frozenset({"SEH", "ICU"}), "06010501")
@@ -39,6 +39,36 @@ def test_what_is_put_is_loaded_again(ledger: Ledger) -> None:
 def test_an_empty_network_loads(ledger: Ledger) -> None:
     assert ledger.read_now(register.load) == Network(1, {}, {}, frozenset(), (), timedelta())
     assert ledger.read_now(register.version) == 1
+
+
+def test_a_clock_of_its_own_speed_is_kept_to_the_millionth(ledger: Ledger) -> None:
+    def turn(speed: float) -> Network:
+        ledger.commit_now(lambda tx: register.set_clock(tx, timedelta(days=-5), anchor=NOON, speed=speed))
+        return ledger.read_now(register.load)
+
+    assert [turn(speed).clock_speed for speed in (0, 0.25, 60, 1.000001)] == [0, 0.25, 60, 1.000001]
+    assert (turn(60).clock_anchor, turn(60).clock_offset) == (NOON, timedelta(days=-5))
+    assert turn(60).domain(NOON + timedelta(minutes=1)) == NOON - timedelta(days=5) + timedelta(hours=1)
+    assert {turn(0).domain(NOON + timedelta(hours=far)) for far in (0, 1, 9)} == {NOON - timedelta(days=5)}
+
+
+def test_a_ledger_from_before_the_clock_had_a_speed_keeps_its_offset(ledger: Ledger, ledger_url: str) -> None:
+    """Back to how version 7 left it, by hand, and opened by today's program."""
+    ledger.commit_now(lambda tx: register.set_clock(tx, timedelta(days=-900)))
+    before = ledger.read_now(register.load)
+
+    def back(tx: Transaction) -> None:
+        for column in ("clock_anchor", "clock_speed"):
+            tx.run(f"ALTER TABLE network_state DROP COLUMN {column}")
+        tx.run("UPDATE schema_version SET version = 7")
+
+    ledger.commit_now(back)
+    upgraded = open_ledger(ledger_url)
+    try:
+        assert upgraded.read_now(register.load) == before
+        assert upgraded.read_now(schema.check) == len(schema.STEPS) >= 8
+    finally:
+        upgraded.close()
 
 
 def test_a_participant_is_replaced_by_its_number(ledger: Ledger) -> None:

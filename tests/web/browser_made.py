@@ -50,9 +50,9 @@ class AtScreen:
 
 
 @asynccontextmanager
-async def at_screen(exchange: Exchange, browser: Browser) -> AsyncIterator[AtScreen]:
-    """The desk of this exchange on a free port of the loopback."""
-    desk = await open_desk(exchange)
+async def at_screen(exchange: Exchange, browser: Browser, desk: AtDesk | None = None) -> AsyncIterator[AtScreen]:
+    """The desk of this exchange, a new one if none is given, on a free port of the loopback."""
+    desk = desk or await open_desk(exchange)
     listening = socket.create_server(("127.0.0.1", 0))
     server = uvicorn.Server(uvicorn.Config(desk.app, log_level="error", lifespan="off", timeout_graceful_shutdown=1))
     serving = asyncio.create_task(server.serve([listening]))

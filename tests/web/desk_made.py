@@ -17,6 +17,7 @@ from typing import Any
 import httpx
 from exchange_made import THEM, US, Exchange
 
+from gateway.cli.scenarios_aside import ScenariosAside
 from gateway.flows import sitting
 from gateway.flows.credentials import STEP_SECONDS, code_at, hash_password
 from gateway.flows.means import Live, Means
@@ -160,7 +161,7 @@ async def open_desk(exchange: Exchange, **settings: Any) -> AtDesk:
     at = clock()
     accounts = [Account(name, _hash(), name.encode(), roles) for name, roles in OPERATORS.items()]
     await means.ledger.commit(lambda tx: [people.put(tx, one, at) for one in accounts])
-    desk = gateway.furnished(PERSONS)
+    desk = gateway.furnished(PERSONS, ScenariosAside())
     return AtDesk(means, desk, desk_app(desk), clock)
 
 

@@ -411,6 +411,7 @@ OPEN = {
     ("GET", "/health/live"), ("GET", "/health/ready"),  # tell nothing of anybody
     ("GET", "/static/{address}"),  # ours, and the same for all
     ("GET", "/metrics"), ("GET", "/sim/clock"), ("PUT", "/sim/clock"),  # for this machine only; tests/web/test_desk.py
+    ("GET", "/sim/faults"), ("PUT", "/sim/faults"), ("DELETE", "/sim/faults"),  # the same; tests/web/test_sim_faults.py
 }  # fmt: skip
 """Routes without a dependency that says whom they are for."""
 AT_THE_DOOR = {("GET", "/login"), ("POST", "/login"), ("POST", "/logout"), ("GET", "/digid"), ("POST", "/digid")}

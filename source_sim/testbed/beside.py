@@ -62,9 +62,9 @@ class Beside:
         self.base, self.desk, self.salt = found.exchange, found.desk, f" {uuid4()}"
         self._settings = found.settings.model_copy(update={"inspector": False})
         authority = pki.load(found.authority)
+        self._lock = _locked(found.settings.state_dir / "visit.lock", patience)
         self._folder = Path(tempfile.mkdtemp(prefix="switchpoint-visit-"))
         self.authority = Authority(self._folder, datetime.now(UTC), None, Known(authority, self._settings))
-        self._lock = _locked(found.settings.state_dir / "visit.lock", patience)
         self.running = InThread()
         self._ports = Ports(self.authority)
         self._keys: FetchedKeys | None = None

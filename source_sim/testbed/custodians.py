@@ -19,6 +19,7 @@ from source_sim.custodians import Choice
 from source_sim.population import Person, Profile
 from source_sim.requesters import Reply
 from source_sim.systems import LogLine, SimulatedSystem
+from source_sim.testbed.elsewhere import Elsewhere
 from source_sim.testbed.sending import Desk, Sent
 from source_sim.testbed.sources import Faults, Records
 from source_sim.testbed.transcript import DUTCH_TIME
@@ -46,7 +47,7 @@ class Custodian:
     faults: Faults | None
     world: World = field(repr=False)
     records: Records = field(repr=False)
-    system: SimulatedSystem | None = field(default=None, repr=False)
+    system: SimulatedSystem | Elsewhere | None = field(default=None, repr=False)
     categories: ClassVar[tuple[str, ...]] = ()
     """What such a custodian holds."""
 

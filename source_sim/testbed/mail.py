@@ -71,6 +71,10 @@ class Outbox:
         """Every message, oldest first: envelopes, never content."""
         return tuple(self._message(held) for held in self._held())
 
+    def ids(self) -> frozenset[str]:
+        """The ids of the messages themselves (MessageHeader)."""
+        return frozenset(held.envelope.message_id for held in self._held())
+
     def deliver(self) -> int:
         """Run what is due now, until nothing is; returns how many attempts that took."""
         return self._world.run(self._to_rest())

@@ -21,6 +21,7 @@ from source_sim.requesters import Persona
 from source_sim.systems import SimulatedSystem
 from source_sim.testbed.clock import Clock, Regimes
 from source_sim.testbed.custodians import Custodian, GpPractice, Pharmacy
+from source_sim.testbed.elsewhere import Elsewhere
 from source_sim.testbed.mail import Outbox
 from source_sim.testbed.patients import Patient, no, yes
 from source_sim.testbed.planting import plant, planted
@@ -118,7 +119,8 @@ class Switchpoint:
         self._world.know(one)
         system = self._world.network().systems[ApplicationId(one.application)]
         kind = GpPractice if one.organisation_type == "Z3" else Pharmacy
-        return kind(one.key, one, system.endpoint or "", None, self._world, Records(self._world))
+        there = Elsewhere(one.ura, self._world, self.outbox.ids)
+        return kind(one.key, one, system.endpoint or "", None, self._world, Records(self._world), there)
 
     def _kept(self, custodian: C) -> C:
         self._standing[custodian.ura] = custodian

@@ -7,6 +7,7 @@ import json
 import socket
 import subprocess
 import sys
+import time
 import warnings
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -215,7 +216,7 @@ def test_a_killed_visitor_is_tidied_up_after(made: Stage, running: Path) -> None
 
 
 def test_no_visitor_meets_what_another_left(made: Stage, running: Path) -> None:
-    numbers, places = set(), set()
+    numbers, places, chains = set[str](), set[str](), list[frozenset[str]]()
     for _ in range(2):
         with connect(made.desk, running, start=SATURDAY) as visited:
             assert len(visited.journal.all) == 0
@@ -227,7 +228,11 @@ def test_no_visitor_meets_what_another_left(made: Stage, running: Path) -> None:
             assert visited.gp_post().ask("gp-summary", patient).expect(outcome="neutral", total=0)
             visited.outbox.deliver()
             assert dict(visited.outbox.states) == {}
+            patient.no()
+            chains.append(frozenset(one.chain for one in visited.journal if one.chain))
     assert len(numbers) == len(places) == 2
+    assert chains[0]
+    assert not chains[0] & chains[1]
     assert all("999950000" <= number <= "999999999" for number in numbers)
 
 
@@ -265,6 +270,29 @@ def test_a_sentinel_stays_as_she_is(made: Stage, running: Path) -> None:
         post.ask("gp-summary", like_her).expect(total=0)
         post.ask("gp-summary", patient).expect(sources=["gp-practice"])
         assert like_her.bsn != patient.bsn
+
+
+@pytest.mark.parametrize("visit", ["first", "second"])
+def test_a_message_arrives_when_it_is_delivered_and_not_before(visit: str, made: Stage, running: Path) -> None:
+    with connect(made.desk, running, start=SATURDAY) as visited:
+        practice, post = visited.gp_practice(), visited.gp_post()
+        ours, theirs = visited.patient(gp=practice), visited.sentinel("all-open")
+        sent, other = post.send_return(ours), post.send_return(theirs)
+        time.sleep(1)  # five looks of the exchange at its outbox
+        assert (sent.state, practice.inbox) == ("requested", [])
+        assert visited.deliver() >= 1
+        assert [message["id"] for message in practice.inbox] == [sent.expect("completed").id]
+        assert [message["id"] for message in theirs.custodians[0].inbox] == [other.expect("completed").id]
+
+
+def test_a_source_of_the_simulation_tells_what_it_wrote_down_of_us(made: Stage, running: Path) -> None:
+    with connect(made.desk, running, start=SATURDAY) as visited:
+        patient, post = visited.sentinel("gp-only"), visited.gp_post()
+        assert patient.custodians[0].log == ()
+        post.ask("gp-summary", patient)
+        assert [(line.requester, line.rule, line.status) for line in patient.custodians[0].log] == [
+            (post.ura, "REG-1", 200)
+        ]
 
 
 def test_two_visitors_do_not_meet(made: Stage, running: Path) -> None:

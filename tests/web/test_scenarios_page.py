@@ -39,9 +39,12 @@ class Scripted:
     asked: list[str] = field(default_factory=list)
 
     async def stories(self) -> tuple[Story, ...]:
-        return tuple(
+        read = [
             Story(name, f"{name}.scenario.yaml", f"Title of {name}", "", Theme.ACCESS, ("REG-1",), f"text {name} <b>")
             for name in ("one", "two")
+        ]
+        return *read, Story(
+            "bad", "bad.scenario.yaml", "bad", "", Theme.UNREADABLE, wrong="bad.scenario.yaml:1: a mistake"
         )
 
     async def play(self, name: str) -> Told:
@@ -239,7 +242,7 @@ async def test_one_at_a_time(desk: AtDesk, scripted: Scripted) -> None:
         playing = asyncio.create_task(first.post("/scenarios/one"))
         while not scripted.asked:
             await asyncio.sleep(0)
-        refused = await second.post("/scenarios/two")
+        refused = await asyncio.wait_for(second.post("/scenarios/two"), 10)
         assert refused.status_code == 409
         assert "Another scenario is being played" in refused.text
         assert (await second.get("/scenarios")).status_code == 200, "meanwhile the desk answers"
@@ -247,6 +250,12 @@ async def test_one_at_a_time(desk: AtDesk, scripted: Scripted) -> None:
         assert (await playing).status_code == 303
         assert (await second.post("/scenarios/two")).status_code == 303
     assert scripted.asked == ["one", "two"]
+
+
+async def test_what_cannot_be_read_is_not_tried(operator: Visitor, scripted: Scripted) -> None:
+    came = await operator.post("/scenarios/bad")
+    assert (came.status_code, "bad.scenario.yaml:1: a mistake" in came.text) == (422, True)
+    assert scripted.asked == []
 
 
 FAILURES = {

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from http import HTTPStatus
 from types import MappingProxyType
 from typing import Annotated
@@ -30,6 +31,8 @@ from gateway.web.pages import Desk, visit_of
 from gateway.web.plots import spans
 
 _CHAIN = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
+_TOLD_APART = timedelta(seconds=1)
+"""From here on a line's two times are told apart: they are read one after the other, a few microseconds apart."""
 _ENDED = Event.QUERY_ANSWERED, Event.QUERY_FAILED
 _LISTS = frozenset({"decisions", "legs"})
 """What has a table of its own."""
@@ -90,7 +93,7 @@ def add(routes: APIRouter, desk: Desk) -> None:
             decisions_of=decisions_of,
             inspected=desk.inspected is not None,
             repeat=repeated(chain, desk.settings.exchange_base),
-            shifted=any(step.at != step.wall for step in chain.steps),
+            shifted=any(abs(step.at - step.wall) >= _TOLD_APART for step in chain.steps),
         )
 
 

@@ -291,7 +291,7 @@ async def test_an_operator_plays_a_story_without_a_mouse(visit: Visit) -> None:
     visit.hush()
     await tab_to(page, "main form button")
     await page.keyboard.press("Enter")
-    await page.get_by_role("heading", name="Wat ervan kwam").wait_for()
+    await page.get_by_role("heading", name="Wat ervan kwam").wait_for(timeout=40_000)
     assert "anders dan verteld" not in await page.inner_text("main")
     picture = page.locator("img[src$='diagram.svg']")
     assert await picture.evaluate("(one) => one.decode().then(() => one.naturalWidth)") > 600

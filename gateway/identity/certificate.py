@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
+import warnings
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
@@ -15,6 +16,7 @@ from functools import lru_cache
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
+from cryptography.utils import CryptographyDeprecationWarning
 from cryptography.x509.oid import ObjectIdentifier
 
 from gateway.rules.identifiers import InvalidIdentifier, Ura, UziNumber
@@ -58,15 +60,19 @@ _UNREADABLE = (
     x509.InvalidVersion,
     x509.ExtensionNotFound,
     x509.DuplicateExtension,
+    CryptographyDeprecationWarning,
 )
-"""All that reading odd bytes as a certificate may raise; the last three are no ValueErrors."""
+"""All that reading odd bytes as a certificate may raise; the last four are no ValueErrors."""
 
 
 @lru_cache(maxsize=4096)
 def read_certificate(der: bytes) -> Certificate:
     """Read a DER certificate. Raises NotUzi."""
     try:
-        parsed = x509.load_der_x509_certificate(der)
+        with warnings.catch_warnings():
+            # a serial number that is not positive: RFC 5280 forbids it, the library still only warns
+            warnings.simplefilter("error", CryptographyDeprecationWarning)
+            parsed = x509.load_der_x509_certificate(der)
         extension = parsed.extensions.get_extension_for_class(x509.SubjectAlternativeName)
         public_key = parsed.public_key()
     except _UNREADABLE as wrong:

@@ -84,7 +84,7 @@ async def test_a_revocation_during_a_query_keeps_its_answer_back(visit: Visit, t
     system = visit.another(await visit.newcomer(tmp_path, "90000802", "400802", "N6"))
     token = await visit.token(bsn, system=system)
     assert len((await visit.search(bsn, token, system=system)).matches) == 1
-    await visit.fault(GP, "slow", 6.0)
+    await visit.fault(GP, "slow", 7.0)
     asking = asyncio.create_task(visit.search(bsn, token, chain=chain, system=system))
     await asyncio.sleep(0.5)
     await revoking(visit, tmp_path)

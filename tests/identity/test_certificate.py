@@ -85,6 +85,14 @@ def test_no_bytes_are_more_than_not_uzi(junk: bytes) -> None:
         read_certificate(junk)
 
 
+def test_a_serial_number_below_nothing_is_not_uzi() -> None:
+    serial = x509.load_der_x509_certificate(_SAMPLE).serial_number
+    length = (serial.bit_length() + 8) // 8
+    sane = serial.to_bytes(length, "big")
+    with pytest.raises(NotUzi):
+        read_certificate(_SAMPLE.replace(sane, b"\x80" + sane[1:], 1))
+
+
 @given(st.integers(0, 2_000), st.integers(0, 255))
 def test_a_changed_byte_never_raises_anything_else(changed: int, to: int) -> None:
     der = bytearray(_SAMPLE)

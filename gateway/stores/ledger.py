@@ -79,7 +79,7 @@ class Ledger:
         self._queue: SimpleQueue[_Waiting | None] = SimpleQueue()
         self._closing = False
         self._readers = None if engine.inline else ThreadPoolExecutor(_READERS, thread_name_prefix="ledger-read")
-        self._flusher = Flusher(engine.flush)
+        self._flusher = Flusher(engine)
         self._thread = threading.Thread(target=self._write_until_closed, name="ledger-write", daemon=True)
         if not engine.alone:
             self._thread.start()

@@ -16,7 +16,7 @@ from typing import TypeVar
 from gateway.stores import schema
 from gateway.stores.ledger import Ledger
 from gateway.stores.schema import Dialect
-from gateway.stores.transaction import ReadingWork, Transaction, Work
+from gateway.stores.transaction import LedgerUnavailable, ReadingWork, Transaction, Work
 
 T = TypeVar("T")
 
@@ -60,6 +60,12 @@ class MemoryEngine:
 
     def flush(self) -> None:
         """There is no disk to wait for."""
+
+    def descriptor(self) -> int | None:
+        return None
+
+    def failed(self, error: OSError) -> LedgerUnavailable:
+        return LedgerUnavailable(str(error))
 
     def read(self, unit: Callable[[Transaction], T], *, single: bool = False) -> T:
         work = ReadingWork(self._db.execute)

@@ -116,6 +116,12 @@ class PostgresEngine:
     def flush(self) -> None:
         """Nothing was ever written at once."""
 
+    def descriptor(self) -> int | None:
+        return None
+
+    def failed(self, error: OSError) -> LedgerUnavailable:
+        return LedgerUnavailable(str(error))
+
     def _commit_write(self, cursor: psycopg.Cursor[Any]) -> int:
         """Commit, and learn the network version in the same round trip."""
         try:

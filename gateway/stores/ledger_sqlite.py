@@ -134,14 +134,29 @@ class SqliteEngine:
     def flush(self) -> None:
         with self._flushing:
             try:
-                if self._wal < 0:
-                    self._wal = os.open(self._path.with_name(self._path.name + "-wal"), os.O_RDONLY | os.O_CLOEXEC)
-                os.fdatasync(self._wal)
+                os.fdatasync(self._open_wal())
                 return
             except OSError as error:
-                told = LedgerUnavailable(f"{type(error).__name__}: {error.strerror}")
+                why = error
+        raise self.failed(why)
+
+    def descriptor(self) -> int | None:
+        with self._flushing:
+            try:
+                return self._open_wal()
+            except OSError as error:
+                why = error
+        raise self.failed(why)
+
+    def failed(self, error: OSError) -> LedgerUnavailable:
+        # the kernel tells of a write that failed only once: nothing of these connections can be believed any more
         self._drop()
-        raise told
+        return LedgerUnavailable(f"{type(error).__name__}: {error.strerror}")
+
+    def _open_wal(self) -> int:
+        if self._wal < 0:
+            self._wal = os.open(self._path.with_name(self._path.name + "-wal"), os.O_RDONLY | os.O_CLOEXEC)
+        return self._wal
 
     @contextmanager
     def _transaction(self, db: sqlite3.Connection) -> Iterator[Work]:

@@ -117,6 +117,12 @@ class Engine(Protocol):
     def flush(self) -> None:
         """Wait until all that `at_once` committed is on the disk. Raises LedgerUnavailable."""
 
+    def descriptor(self) -> int | None:
+        """The file `flush` would bring to the disk, if it is just one. Raises LedgerUnavailable."""
+
+    def failed(self, error: OSError) -> LedgerUnavailable:
+        """That file could not be brought to the disk: what to say, after letting go of what is now in doubt."""
+
     def read(self, unit: Callable[[Transaction], T], *, single: bool = False) -> T:
         """Run a unit on one snapshot, from any thread. `single`: it is one statement, a snapshot by itself.
         Raises LedgerUnavailable."""

@@ -85,6 +85,9 @@ class Disk(SqliteEngine):
         self.failing = False
         self.slow = 0.0
 
+    def descriptor(self) -> int | None:
+        return None  # a thread waits (test_flush.py: the kernel tells)
+
     def flush(self) -> None:
         time.sleep(self.slow)
         if self.failing:

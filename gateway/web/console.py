@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Annotated, Any
 from zoneinfo import ZoneInfo
@@ -20,7 +20,6 @@ from gateway.rules.identifiers import Ura
 from gateway.rules.message import State
 from gateway.rules.network import Network
 from gateway.rules.people import OperatorSits, Role
-from gateway.stores.ledger import LedgerUnavailable
 from gateway.web import console_call, console_log
 from gateway.web.admission import require
 from gateway.web.language import Words
@@ -53,8 +52,6 @@ def router(desk: Desk) -> APIRouter:
 
     @asynccontextmanager
     async def following(_app: FastAPI) -> AsyncIterator[None]:
-        with suppress(LedgerUnavailable):  # then the first visitor begins
-            await lookout.begin()
         yield
         await lookout.end()
 

@@ -297,6 +297,24 @@ async def test_a_ledger_that_fails_for_a_while_ends_nothing(country: Country) ->
     assert lookout.tally.totals(country.now, timedelta(hours=1)).number == 4
 
 
+async def test_it_rests_when_nobody_looks_and_counts_anew_for_who_does(country: Country) -> None:
+    ledger = WatchedLedger(country.real_ledger)
+    lookout = Lookout(replace(country.means, ledger=ledger), rest=0.2)  # type: ignore[arg-type]
+    await written(country, 300, minutes=5)
+    assert (await lookout.now()).totals.number >= 256, "what is newest is counted at once"
+    async with asyncio.timeout(5):
+        while lookout.tally.totals(country.now, timedelta(hours=1)).number:
+            await asyncio.sleep(0.05)
+    asked = ledger.counts["read"]
+    await asyncio.sleep(0.6)
+    assert ledger.counts["read"] == asked, "it rests"
+    await written(country, 7, minutes=1)
+    await lookout.begin()
+    await until_whole(lookout)
+    assert (await lookout.now()).totals.number == 307
+    await lookout.end()
+
+
 async def test_undelivered_messages_are_counted_by_age(country: Country, lookout: Lookout) -> None:
     """Nobody's GP of record: both are parked, and visible."""
     await country.send("m-1")

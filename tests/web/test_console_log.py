@@ -275,10 +275,12 @@ def following() -> int:
     return sum(getattr(one, "__qualname__", "").endswith("_follow") for one in coroutines)
 
 
-async def test_the_journal_is_followed_from_the_start_and_no_longer_than_the_desk(desk: AtDesk) -> None:
-    assert following() == 0
-    async with served(desk):
-        assert following() == 1
+async def test_the_journal_is_followed_from_the_first_look_and_no_longer_than_the_desk(desk: AtDesk) -> None:
+    async with served(desk) as browser:
+        assert following() == 0, "nobody looks, nobody counts"
+        for page in ("/", "/log"):
+            assert (await browser.get(page)).status_code == 200
+            assert following() == 1
     assert following() == 0
 
 

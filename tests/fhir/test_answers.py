@@ -66,6 +66,12 @@ MALFORMED = {
     "duplicate key between spaces beside a decimal": ONE.replace(
         b'"text":"x"', b'"id" : 0.10 , "text" : "x" , "text" : "y"'
     ),
+    "duplicate key offset by a space before a colon": ONE.replace(b'"text":"x"', b'"id" :"a","text":"x","text":"y"'),
+    "duplicate key offset by two spaces before a colon": ONE.replace(
+        b'"text":"x"', b'"id"  :"a","text":"x","text":"y"'
+    ),
+    "duplicate key offset by a tab before a colon": ONE.replace(b'"text":"x"', b'"id"\t:"a","text":"x","text":"y"'),
+    "duplicate key offset by a line before a colon": ONE.replace(b'"text":"x"', b'"id"\r\n:"a","text":"x","text":"y"'),
     "duplicate resource in an entry": ONE.replace(b'"resource":{', b'"resource":{},"resource":{', 1),
     "a list": b"[]",
     "a string": b'"x"',

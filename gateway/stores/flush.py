@@ -18,11 +18,6 @@ from typing import Protocol
 
 from gateway.stores.transaction import LedgerUnavailable
 
-try:
-    from caio.linux_aio import Context, Operation
-except ImportError:  # another kernel than Linux
-    Context = Operation = None  # type: ignore[assignment, misc]
-
 _Waiter = tuple[asyncio.AbstractEventLoop, asyncio.Future[None]]
 _AT_A_TIME = 1
 _SIGNED = 1 << 63
@@ -46,11 +41,12 @@ class Kernel:
     loop with 0 or a negative errno. Raises OSError where the kernel does not offer it."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, done: Callable[[int], None]) -> None:
-        if Context is None:
-            raise OSError("no such kernel")
         try:
-            self._context = Context(_AT_A_TIME)
-        except Exception as refused:  # a sandbox may refuse the call in several ways
+            # only who writes waits for this library, not every command that opens a ledger
+            from caio.linux_aio import Context, Operation
+
+            self._context, self._fdsync = Context(_AT_A_TIME), Operation.fdsync
+        except Exception as refused:  # another kernel, or a sandbox, which may refuse the call in several ways
             raise OSError("the kernel does not offer it") from refused
         self.loop, self._done = loop, done
         self._operation: object = None
@@ -58,7 +54,7 @@ class Kernel:
 
     def begin(self, descriptor: int) -> None:
         """Raises OSError."""
-        operation = Operation.fdsync(descriptor)
+        operation = self._fdsync(descriptor)
         operation.set_callback(self._told)
         self._operation = operation  # must outlive the kernel's answer
         try:

@@ -6,8 +6,13 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 WORKERS ?= 1
+# the tests wait as often as they compute: on two cores four at a time end sooner
+SIDE_BY_SIDE ?= $(shell $(PYTHON) -c 'import os; print(max(4, os.cpu_count() or 1))')
+PYTEST = $(BIN)/python -m pytest -n $(SIDE_BY_SIDE) --dist loadgroup
+# tests start hundreds of processes: each would compile everything anew if none may keep what it compiled
+unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test soak bench lint lock clean
+.PHONY: demo test wide soak bench lint lock clean
 
 $(STAMP): requirements.lock pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed") if sys.version_info < (3, 11) else None'
@@ -20,10 +25,15 @@ demo: $(STAMP)
 	$(BIN)/switchpoint demo --workers $(WORKERS) $(if $(ONCE),--once) $(if $(RECORDS),--records $(RECORDS))
 
 test: $(STAMP)
-	$(BIN)/python -m pytest -n auto --dist loadgroup
+	$(PYTEST)
 
+# the repetitions: what `make test` asks of a few pages, texts or faults is asked of all the others
+wide: $(STAMP)
+	$(PYTEST) --wide -m wide
+
+# everything, and the long versions
 soak: $(STAMP)
-	$(BIN)/python -m pytest -n auto --dist loadgroup --soak
+	$(PYTEST) --soak
 
 bench: $(STAMP)
 	$(BIN)/python -m benchmarks.query

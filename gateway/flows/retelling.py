@@ -81,18 +81,19 @@ class Chain:
         return [step for step in self.steps if step.event in _MESSAGES]
 
 
-async def chain(means: Means, initial: str) -> Chain | None:
-    """The call with this initialRequestID; None when the journal has none. Raises LedgerUnavailable."""
+async def chain(means: Means, initial: str, *, most: int = MOST) -> Chain | None:
+    """The call with this initialRequestID, its first `most` steps; None when the journal has none. Raises
+    LedgerUnavailable."""
 
     def unit(reader: Transaction) -> list[Kept]:
         return journal.by_chain(reader, initial)
 
     found = await means.ledger.read(unit, single=True)
-    return _told(initial, found) if found else None
+    return _told(initial, found, most) if found else None
 
 
-def _told(initial: str, found: list[Kept]) -> Chain:
-    shown = found[:MOST]
+def _told(initial: str, found: list[Kept], most: int) -> Chain:
+    shown = found[:most]
     steps = tuple(_step(kept, shown[0].line.wall) for kept in shown)
     judging = [(step, kept.line) for step, kept in zip(steps, shown, strict=True) if kept.line.event in _JUDGING]
     retold = tuple(one for step, line in judging if (one := _retold(step, line)) is not None)

@@ -26,7 +26,6 @@ from gateway.web.language import Words
 from gateway.web.pages import Desk, visit_of
 from gateway.web.plots import Mark, Series, bars, lines
 
-SOURCES_SHOWN = 20
 _DUTCH_TIME = ZoneInfo("Europe/Amsterdam")
 AGE_WORDS = ("minute", "five-minutes", "hour", "day", "older")
 """The words for the ages of `flows/viewing.py`, the youngest first."""
@@ -81,8 +80,8 @@ def shown(words: Words, desk: Desk, now: Now, network: Network) -> dict[str, Any
         "failed": totals.of(Outcome.FAILED),
         "partial": totals.of(Outcome.PARTIAL),
         "emergency_share": share(totals.emergencies, totals.asked),
-        "sources": now.sources[:SOURCES_SHOWN],
-        "others": max(0, len(now.sources) - SOURCES_SHOWN),
+        "sources": now.sources[: desk.lengths.sources],
+        "others": max(0, len(now.sources) - desk.lengths.sources),
         "troubled": sum(one.standing is not Standing.WELL for one in now.sources),
         "sign": _SIGN,
         "name_of": lambda source: name_of(network, source),

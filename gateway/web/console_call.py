@@ -72,7 +72,9 @@ def add(routes: APIRouter, desk: Desk) -> None:
     async def call(
         request: Request, initial: str, who: Annotated[OperatorSits, Depends(require(Role.VIEWER))]
     ) -> Response:
-        chain = await retelling.chain(desk.means, initial) if _CHAIN.fullmatch(initial) else None
+        chain = (
+            await retelling.chain(desk.means, initial, most=desk.lengths.steps) if _CHAIN.fullmatch(initial) else None
+        )
         if chain is None:
             raise HTTPException(HTTPStatus.NOT_FOUND)
         for patient in chain.patients:

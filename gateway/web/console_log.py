@@ -26,7 +26,6 @@ from gateway.web.console_filters import REASONS, RULES, Filters, read_filters
 from gateway.web.cookie import token_of
 from gateway.web.pages import Desk
 
-PAGE = 50
 MOST_STREAMS = 32
 """Live views at once; one more is told to come back later."""
 _PATIENCE_SECONDS = 15.0
@@ -75,7 +74,7 @@ def add(routes: APIRouter, desk: Desk, lookout: Lookout) -> None:
         filters = read_filters(request.query_params, names)
         found = LogPage((), None, 0)
         if not filters.wrong:
-            found = await routing_log.page(desk.means, filters.search, before=before, limit=PAGE)
+            found = await routing_log.page(desk.means, filters.search, before=before, limit=desk.lengths.log)
         return desk.pages.render(
             request,
             "console_log.html",

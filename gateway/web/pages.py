@@ -9,16 +9,19 @@ import hashlib
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cache
 from pathlib import Path
-from types import MappingProxyType
+from types import CodeType, MappingProxyType
 from typing import Any
 from urllib.parse import urlencode
 
 from fastapi import Request
 from fastapi.responses import HTMLResponse, Response
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import BytecodeCache, Environment, FileSystemLoader, StrictUndefined
+from jinja2.bccache import Bucket
 from markupsafe import Markup
 
+from gateway.flows import retelling
 from gateway.flows.means import Means
 from gateway.inspecting.kept import Exchanged
 from gateway.rules.exchange import Regime
@@ -102,6 +105,18 @@ class DeskSettings:
     version: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class PageLengths:
+    """How much one page shows at most: rows of the log, sources on the front page, lines in print, switches of regimes,
+    and steps of one call. For the rest there is an older page, or a number that tells how many there are."""
+
+    log: int = 50
+    sources: int = 20
+    printed: int = 250
+    switches: int = 30
+    steps: int = retelling.MOST
+
+
 Inspected = Callable[[str], Awaitable[list[Exchanged]]]
 """What passed in one chain (by its initialRequestID), oldest first; a simulation's inspector knows it."""
 
@@ -119,6 +134,26 @@ class Desk:
     persons: tuple[TestPerson, ...] = ()
     inspected: Inspected | None = None
     stories: Stories | None = None
+    lengths: PageLengths = PageLengths()
+
+
+class Compiled(BytecodeCache):
+    """Templates compiled once in a process, however many desks it opens; tests open hundreds."""
+
+    def __init__(self) -> None:
+        self._kept: dict[tuple[str, str], CodeType] = {}
+
+    def load_bytecode(self, bucket: Bucket) -> None:
+        bucket.code = self._kept.get((bucket.key, bucket.checksum))
+
+    def dump_bytecode(self, bucket: Bucket) -> None:
+        if bucket.code is not None:
+            self._kept[bucket.key, bucket.checksum] = bucket.code
+
+
+@cache
+def _compiled() -> Compiled:
+    return Compiled()
 
 
 class Pages:
@@ -135,6 +170,7 @@ class Pages:
             trim_blocks=True,
             lstrip_blocks=True,
             auto_reload=False,
+            bytecode_cache=_compiled(),
         )
         self._templates.filters |= _FILTERS
         self._templates.globals |= {"static": self.static, "simulation": simulation, "languages": LANGUAGES}

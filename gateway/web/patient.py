@@ -27,7 +27,7 @@ from gateway.web.language import Words
 from gateway.web.pages import Desk, visit_of
 
 Sits = Annotated[PatientSits, Depends(require_patient())]
-PRINTED, DOWNLOADED = 250, 250
+DOWNLOADED = 250
 """Items on one printed list, and in one file; both say where to go on."""
 _FILE = "who-looked.json"
 
@@ -68,7 +68,7 @@ def router(desk: Desk) -> APIRouter:
 
     @routes.get("/mine/print")
     async def in_print(request: Request, who: Sits, filter: Filter) -> Response:
-        page = await patient_page.who_looked(desk.means, who, filter, count=PRINTED)
+        page = await patient_page.who_looked(desk.means, who, filter, count=desk.lengths.printed)
         return _listed(desk, request, "patient_print.html", page, filter)
 
     @routes.get(f"/mine/{_FILE}")

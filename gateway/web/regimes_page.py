@@ -19,7 +19,6 @@ from gateway.web.admission import require
 from gateway.web.pages import Desk
 
 _DUTCH_TIME = ZoneInfo("Europe/Amsterdam")
-_HISTORY = 30
 _Viewer = Annotated[OperatorSits, Depends(require(Role.VIEWER))]
 _Operator = Annotated[OperatorSits, Depends(require(Role.OPERATOR))]
 _Reason = Annotated[str, Form(max_length=LONGEST_REASON)]
@@ -82,7 +81,7 @@ async def _page(desk: Desk, request: Request, who: OperatorSits, wrong: str | No
         may_act=who.may(Role.OPERATOR),
         me=who.name,
         wrong=wrong,
-        history_limit=_HISTORY,
+        history_limit=desk.lengths.switches,
     )
 
 

@@ -30,7 +30,8 @@ pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(180)
 
 LEDGERS = [
     pytest.param("sqlite", marks=pytest.mark.xdist_group("mail-troubled-sqlite")),
-    pytest.param("postgresql", marks=pytest.mark.xdist_group("mail-troubled-postgresql")),
+    # the kills of tests/e2e/test_message_kills.py are on both ledgers in any run
+    pytest.param("postgresql", marks=[pytest.mark.xdist_group("mail-troubled-postgresql"), pytest.mark.wide]),
 ]
 
 

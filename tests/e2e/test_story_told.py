@@ -57,7 +57,11 @@ def steps_of(told: str) -> list[str]:
     return [line for line in told.splitlines() if line.partition(".")[0].isdigit()]
 
 
-@pytest.mark.parametrize("real", [False, True], ids=["made-up-records", "real-records"])
+# with made-up records the demo of tests/web/test_demo_seen.py plays it, and is read in the browser
+RECORDS = [pytest.param(False, id="made-up-records", marks=pytest.mark.wide), pytest.param(True, id="real-records")]
+
+
+@pytest.mark.parametrize("real", RECORDS)
 def test_the_story_comes_out_as_told(tmp_path: Path, real_records: Path, real: bool) -> None:
     if real:
         assert real_records.is_dir(), f"{real_records} is not there; set SWITCHPOINT_RECORDS"

@@ -22,6 +22,9 @@ from gateway.rules.facts import Facts, Relation
 from gateway.rules.identifiers import ApplicationId, Ura
 from gateway.rules.table import ROWS, Action
 
+# one walk serves all that look at it
+pytestmark = pytest.mark.xdist_group("access-space")
+
 # --- the law, read a second time ------------------------------------------------------------------------------------
 
 LAW = """

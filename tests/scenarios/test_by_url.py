@@ -43,24 +43,22 @@ from source_sim.testbed.world import NotOurs
 pytestmark = [pytest.mark.xdist_group("by-url"), pytest.mark.timeout(240)]
 
 OF_EVERY_KIND = (
-    "after-hours-visit", "crisis-start-and-stop", "crisis-ends-by-itself", "fault-reset", "fault-down",
-    "fault-revoked-certificate", "nobody-can-tell", "sixteen-by-now", "the-practice-is-down-on-sunday",
-    "objection-while-the-report-waits", "her-own-page", "who-may-be-asked",
+    "after-hours-visit", "crisis-ends-by-itself", "fault-reset", "sixteen-by-now",
+    "objection-while-the-report-waits", "her-own-page",
 )  # fmt: skip
+"""A visit, a regime, a fault, a clock, a message, a page; the rest of the library is played in the wide lane."""
 PLANTING = frozenset({"IDX-1", "IDX-2"})
 """What a sentinel's own past shows: in a running simulation it happened before."""
 SATURDAY = "2026-11-21T20:00"
 
 
-def chosen(config: pytest.Config) -> list[str]:
-    library = [file.name.removesuffix(reading.SUFFIX) for file in reading.library()]
-    assert set(library) >= set(OF_EVERY_KIND)
-    return library if config.getoption("--soak") else list(OF_EVERY_KIND)
-
-
-def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    if "name" in metafunc.fixturenames:
-        metafunc.parametrize("name", chosen(metafunc.config))
+def library() -> list[Any]:
+    names = [file.name.removesuffix(reading.SUFFIX) for file in reading.library()]
+    assert set(names) >= set(OF_EVERY_KIND)
+    return [
+        *OF_EVERY_KIND,
+        *(pytest.param(name, marks=pytest.mark.wide) for name in names if name not in OF_EVERY_KIND),
+    ]
 
 
 @pytest.fixture(scope="module")
@@ -100,6 +98,7 @@ def told(played: Played) -> list[dict[str, Any]]:
 # --- the library -----------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("name", library())
 def test_where_it_is_played_makes_no_difference(name: str, made: Stage, running: Path) -> None:
     read = reading.read(reading.LIBRARY / f"{name}{reading.SUFFIX}")
     here, there = playing.play(read), playing.play(read, playing.by_url(made.desk, running))

@@ -12,13 +12,13 @@ from typing import Any
 import psycopg
 import pytest
 
+INDEXES = ["redis", pytest.param("valkey", marks=pytest.mark.wide)]
+"""The index's own contract runs on both."""
+
 
 @pytest.mark.timeout(180)
-def test_the_story_comes_out_as_told_on_servers(
-    tmp_path: Path, postgres_url: str, index_server: Any, soak: bool, request: pytest.FixtureRequest
-) -> None:
-    if "valkey" in request.node.name and not soak:
-        pytest.skip("the index's own contract runs on both; the whole story on Valkey, too, with --soak")
+@pytest.mark.parametrize("index_server", INDEXES, indirect=True)
+def test_the_story_comes_out_as_told_on_servers(tmp_path: Path, postgres_url: str, index_server: Any) -> None:
     address = index_server.url
     stores = {"SWITCHPOINT_LEDGER_URL": postgres_url, "SWITCHPOINT_INDEX_URL": address}
     places = ["--state", str(tmp_path / "state"), "--certs", str(tmp_path / "certs"), "--workers", "2"]

@@ -70,10 +70,12 @@ def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-@pytest.mark.parametrize("parallel", [(), ("-n", "2")], ids=["alone", "xdist"])
-def test_a_strangers_file_passes(tmp_path: Path, parallel: tuple[str, ...], soak: bool) -> None:
-    if parallel and not soak:
-        pytest.skip("side by side is how this very suite runs its own countries; --soak does it with a stranger's")
+# side by side is how this very suite runs its own countries
+BESIDE = [pytest.param((), id="alone"), pytest.param(("-n", "2"), id="xdist", marks=pytest.mark.wide)]
+
+
+@pytest.mark.parametrize("parallel", BESIDE)
+def test_a_strangers_file_passes(tmp_path: Path, parallel: tuple[str, ...]) -> None:
     (tmp_path / "test_stranger.py").write_text(STRANGER)
     done = run(tmp_path, "--strict-markers", *parallel)
     assert done.returncode == 0, done.stdout + done.stderr

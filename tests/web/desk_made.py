@@ -9,7 +9,7 @@ import html
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, date, datetime, timedelta
 from functools import cache
 from typing import Any
@@ -27,7 +27,7 @@ from gateway.rules.people import Role, TestPerson
 from gateway.stores import journal, people
 from gateway.stores.people import Account
 from gateway.web.desk import desk_app
-from gateway.web.pages import Desk
+from gateway.web.pages import Desk, PageLengths
 
 BASE = "http://localhost:8080"
 PASSWORD = "twelve-or-more-1"
@@ -40,6 +40,8 @@ PERSONS = (
     TestPerson("all-open", Bsn(US), "Annelies Testbeek", date(1948, 3, 14)),
     TestPerson("a-child", Bsn(THEM), "Teun Testlinde", date(2012, 6, 1)),
 )
+WHOLE = PageLengths(*[10_000] * len(fields(PageLengths)))
+"""For a desk that shows everything on one page, where a page is shown at a time."""
 _PROOF = re.compile(r'name="csrf" value="([^"]+)"')
 
 
@@ -148,7 +150,7 @@ class Visitor:
         return answer
 
 
-async def open_desk(exchange: Exchange, **settings: Any) -> AtDesk:
+async def open_desk(exchange: Exchange, *, lengths: PageLengths | None = None, **settings: Any) -> AtDesk:
     """The desk of this exchange, with its operators."""
     clock, gateway = Clock(), exchange.gateway
     means = replace(gateway.means, live=Live(gateway.means.ledger, clock))
@@ -161,7 +163,7 @@ async def open_desk(exchange: Exchange, **settings: Any) -> AtDesk:
     at = clock()
     accounts = [Account(name, _hash(), name.encode(), roles) for name, roles in OPERATORS.items()]
     await means.ledger.commit(lambda tx: [people.put(tx, one, at) for one in accounts])
-    desk = gateway.furnished(PERSONS, ScenariosAside())
+    desk = replace(gateway.furnished(PERSONS, ScenariosAside()), lengths=lengths or PageLengths())
     return AtDesk(means, desk, desk_app(desk), clock)
 
 

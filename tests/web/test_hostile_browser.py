@@ -6,18 +6,20 @@ breaks the layout makes a page wider than its window, or moves what every page h
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from browser_made import AtScreen
+import pytest_asyncio
+from browser_made import AtScreen, at_screen
+from desk_made import WHOLE, open_desk
+from exchange_made import Exchange
 from hostile import ENDLESS, GROUPS, PAYLOADS, TRIPWIRE
 from hostile_made import Planted, plant
-from playwright.async_api import Page
+from playwright.async_api import Browser, Page
 
-from gateway.flows import retelling
 from gateway.rules.journal import Event
 from gateway.stores import journal
-from gateway.web import console, console_log, patient, regimes_page
 
 pytestmark = [pytest.mark.xdist_group("browser"), pytest.mark.timeout(180)]
 
@@ -77,18 +79,21 @@ async def window(screen: AtScreen, **more: Any) -> Watched:
     return watched
 
 
-@pytest.fixture
-def whole_lists(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Everything on one page, where a page is shown at a time."""
-    for module, name in ((console_log, "PAGE"), (console, "SOURCES_SHOWN"), (patient, "PRINTED"),
-                         (regimes_page, "_HISTORY"), (retelling, "MOST")):  # fmt: skip
-        monkeypatch.setattr(module, name, 10_000)
+@pytest_asyncio.fixture
+async def whole(exchange: Exchange, chromium: Browser) -> AsyncIterator[AtScreen]:
+    """The screen of a desk that shows everything on one page."""
+    async with at_screen(exchange, chromium, await open_desk(exchange, lengths=WHOLE)) as opened:
+        yield opened
 
 
 SHOWN = (Event.QUERY_DECIDED, Event.QUERY_ANSWERED, Event.DISCLOSED, Event.CONSENT_STATED)
 """Of these every field is somewhere on a page; that the others are shown alike needs no browser."""
 LONGEST = tuple(ENDLESS.values())
 ONE_OF_EACH = [next(iter(group.values())) for group in GROUPS]
+TEXTS = [
+    pytest.param([*dict.fromkeys((*ONE_OF_EACH, *LONGEST[:3]))], id="of each kind"),
+    pytest.param([*PAYLOADS.values()], id="all", marks=pytest.mark.wide),
+]
 
 
 def paths(made: Planted) -> list[str]:
@@ -102,40 +107,41 @@ def paths(made: Planted) -> list[str]:
     ]  # fmt: skip
 
 
-@pytest.mark.usefixtures("whole_lists")
-async def test_no_operators_page_runs_or_breaks_by_a_hostile_text(screen: AtScreen) -> None:
-    made = await plant(screen.desk, PAYLOADS.values(), events=SHOWN, one_chain=True)
-    watched = await window(screen)
-    await screen.log_in(watched.page)
+@pytest.mark.parametrize("texts", TEXTS)
+async def test_no_operators_page_runs_or_breaks_by_a_hostile_text(whole: AtScreen, texts: list[str]) -> None:
+    made = await plant(whole.desk, texts, events=SHOWN, one_chain=True)
+    watched = await window(whole)
+    await whole.log_in(watched.page)
     wrong = [told for path in paths(made) for told in await watched.faults(path)]
     for text in (LONGEST[0], *ONE_OF_EACH[1:4]):
         await watched.page.goto("/log")
         await watched.page.fill("input[name=organisation]", text[:200])
         await watched.page.click("form.filters button")
         wrong += await watched.laid_out(f"/log?organisation={text}")
-    said = [told for told in screen.said if "400 (Bad Request)" not in told]  # what a filter that means nothing gets
+    said = [told for told in whole.said if "400 (Bad Request)" not in told]  # what a filter that means nothing gets
     assert (wrong, watched.ran, said) == ([], [], [])
 
 
-@pytest.mark.usefixtures("whole_lists")
-async def test_no_patients_page_runs_or_breaks_by_a_hostile_text(screen: AtScreen) -> None:
-    await plant(screen.desk, PAYLOADS.values(), events=SHOWN)
-    watched = await window(screen)
+@pytest.mark.parametrize("texts", TEXTS)
+async def test_no_patients_page_runs_or_breaks_by_a_hostile_text(whole: AtScreen, texts: list[str]) -> None:
+    await plant(whole.desk, texts, events=SHOWN)
+    watched = await window(whole)
     await watched.page.goto("/digid")
     await watched.page.click("form[action='/digid'] button")
     await watched.page.wait_for_url("**/mine")
     pages = ("/mine/print", "/mine/choices", "/mine/known", "/mine/notices")
     wrong = [told for path in pages for told in await watched.faults(path)]
-    assert (wrong, watched.ran, screen.said) == ([], [], [])
+    assert (wrong, watched.ran, whole.said) == ([], [], [])
 
 
-async def test_rows_that_come_in_live_run_nothing(screen: AtScreen) -> None:
+@pytest.mark.parametrize("texts", TEXTS)
+async def test_rows_that_come_in_live_run_nothing(screen: AtScreen, texts: list[str]) -> None:
     """They are the only texts a script of ours puts into a page."""
     watched = await window(screen)
     await screen.log_in(watched.page)
     await watched.page.goto("/log")
     await watched.page.wait_for_selector("[role=status]:not(:empty)")
-    await plant(screen.desk, PAYLOADS.values(), events=(Event.DISCLOSED, Event.QUERY_ANSWERED), every_event=())
+    await plant(screen.desk, texts, events=(Event.DISCLOSED, Event.QUERY_ANSWERED), every_event=())
     newest = await screen.desk.means.ledger.read(journal.last)
     await watched.page.wait_for_selector(f"#log-rows tr[data-seq='{newest}']", timeout=20_000)
     kinds = await watched.page.evaluate(
@@ -153,7 +159,8 @@ async def test_rows_that_come_in_live_run_nothing(screen: AtScreen) -> None:
 @pytest.mark.parametrize("bypass", [False, True], ids=["the policy stops it", "without a policy it runs"])
 async def test_without_escaping_the_browser_tells(screen: AtScreen, bypass: bool) -> None:
     """A desk that forgets to escape: its policy lets nothing run, and says so; without both, the tripwire does."""
-    screen.desk.desk.pages._templates.autoescape = False
+    templates = screen.desk.desk.pages._templates
+    templates.autoescape, templates.bytecode_cache = False, None  # what was compiled escapes
     await plant(screen.desk, ["<img src=x onerror=tripwire(1)>", "<script>tripwire(2)</script>"])
     watched = await window(screen, bypass_csp=bypass)
     await screen.log_in(watched.page)

@@ -18,30 +18,26 @@ from urllib.parse import quote
 
 import pytest
 import pytest_asyncio
-from desk_made import AtDesk, Visitor, open_desk
+from desk_made import WHOLE, AtDesk, Visitor, open_desk
 from exchange_made import Exchange, open_exchange
 from hostile import GROUPS, PAYLOADS, PLAIN
 from hostile_made import Structure, differences, plant, times_told
 
 from gateway.flows.retelling import Chain, Step
 from gateway.rules.journal import Event
-from gateway.web import console, console_log, patient, regimes_page
 from gateway.web.console_repeat import repeated
 from gateway.web.legible import MARK, legible
 from source_sim.pki import Pki
 
 SOME = [next(iter(group.values())) for group in GROUPS]
 """One text of each kind: where every text would only say the same again."""
+TEXTS = [pytest.param(SOME, id="of each kind"), pytest.param([*PAYLOADS.values()], id="all", marks=pytest.mark.wide)]
 _OLDER = re.compile(r'rel="next" href="([^"]+)"')
 
 
 @pytest_asyncio.fixture
-async def hostile_desk(exchange: Exchange, monkeypatch: pytest.MonkeyPatch) -> AtDesk:
-    """A desk that shows everything on one page, where a page is shown at a time."""
-    for module, name in ((console_log, "PAGE"), (console, "SOURCES_SHOWN"), (patient, "PRINTED"),
-                         (regimes_page, "_HISTORY")):  # fmt: skip
-        monkeypatch.setattr(module, name, 10_000)
-    return await open_desk(exchange)
+async def hostile_desk(exchange: Exchange) -> AtDesk:
+    return await open_desk(exchange, lengths=WHOLE)
 
 
 @pytest_asyncio.fixture
@@ -53,10 +49,10 @@ async def harmless(tmp_path: Path, authority: Pki, members: SimpleNamespace) -> 
     await opened.gateway.close()
 
 
-async def pages(visitor: Visitor, path: str) -> list[str]:
-    """A list from its first page to its last; the front page once it has counted everything."""
+async def pages(visitor: Visitor, path: str, many: int) -> list[str]:
+    """A list from its first page to its last; the front page once it has counted so many sources."""
     found: list[str] = []
-    while path == "/" and (await visitor.get(path)).text.count("/log?source=") < len(PAYLOADS):
+    while path == "/" and (await visitor.get(path)).text.count("/log?source=") < many:
         await asyncio.sleep(0.05)
     while path:
         answer = await visitor.get(path)
@@ -71,22 +67,28 @@ OPERATORS = ("/", "/alerts", "/log", "/regimes", "/review?closed=true", "/messag
 PATIENTS = ("/mine/print", "/mine/choices", "/mine/known", "/mine")
 
 
+@pytest.mark.parametrize("texts", TEXTS)
 @pytest.mark.parametrize(("seat", "paths"), [("operator", OPERATORS), ("patient", PATIENTS)])
 async def test_lists_full_of_hostile_texts_are_made_like_lists_of_harmless_ones(
-    exchange: Exchange, hostile_desk: AtDesk, harmless: Exchange, seat: str, paths: tuple[str, ...]
+    exchange: Exchange,
+    hostile_desk: AtDesk,
+    harmless: Exchange,
+    seat: str,
+    paths: tuple[str, ...],
+    texts: list[str],
 ) -> None:
-    harmless_desk = await open_desk(harmless)
-    await plant(hostile_desk, PAYLOADS.values())
-    await plant(harmless_desk, [PLAIN] * len(PAYLOADS))
+    harmless_desk = await open_desk(harmless, lengths=WHOLE)
+    await plant(hostile_desk, texts)
+    await plant(harmless_desk, [PLAIN] * len(texts))
     for opened in (exchange, harmless):
         while await opened.gateway.sealing.round():
             pass
-    meant, wrong = [legible(text) for text in PAYLOADS.values()], []
+    meant, wrong = [legible(text) for text in texts], []
     async with hostile_desk.visitor() as one, harmless_desk.visitor() as other:
         for visitor in (one, other):
             await (visitor.log_in("test-reviewer") if seat == "operator" else visitor.log_in_patient())
         for path in paths:
-            evil, good = await pages(one, path), await pages(other, path)
+            evil, good = await pages(one, path, len(texts)), await pages(other, path, len(texts))
             assert sum(times_told(page, PLAIN) for page in good) > 0 or path == "/mine/known", path
             assert len(evil) == len(good), path
             wrong += [f"{path}: {told}" for a, b in zip(good, evil, strict=True)
@@ -94,8 +96,9 @@ async def test_lists_full_of_hostile_texts_are_made_like_lists_of_harmless_ones(
     assert wrong == []
 
 
-async def test_a_page_about_one_thing_shows_a_hostile_text_as_words(hostile_desk: AtDesk) -> None:
-    texts = [PLAIN, *PAYLOADS.values()]
+@pytest.mark.parametrize("texts", TEXTS)
+async def test_a_page_about_one_thing_shows_a_hostile_text_as_words(hostile_desk: AtDesk, texts: list[str]) -> None:
+    texts = [PLAIN, *texts]
     made, wrong = await plant(hostile_desk, texts, every_event=()), list[str]()
     about = {"/calls/": made.chains, "/review/": made.cases, "/messages/": made.messages}
     about["/participants/"] = made.uras[: len(SOME)]  # the slowest, and every name stands in the list of them, too

@@ -71,8 +71,13 @@ NOT_LOOKED_AT = {
 REFUSED = {(OPERATOR, "/nowhere"): 404, (OPERATOR, "/mine"): 403, (PATIENT, "/log"): 403}
 REFUSED |= {(OPERATOR, "/log?organisation=nobody&chain=none"): 400}
 PRESETS = ("everything", "emergencies", "nothing")
-LOOKS = [("light", "nl"), ("dark", "en"), ("dark", "nl"), ("light", "en")]
-"""The last two with --soak: a language does not change a colour."""
+EVERY_ADDRESS = 99
+LOOKS = [
+    ("light", "nl", 1),
+    *(pytest.param(scheme, language, EVERY_ADDRESS, marks=pytest.mark.wide)
+      for scheme in ("light", "dark") for language in ("nl", "en")),
+]  # fmt: skip
+"""Colours, language, and how many addresses of each page: one in any run; in the wide lane all, in all looks."""
 
 
 @dataclass
@@ -92,7 +97,7 @@ class Visit:
         for screen in self.screens:
             screen.said.clear()
 
-    def paths(self, who: str, *, most: int = 99) -> list[str]:
+    def paths(self, who: str, *, most: int) -> list[str]:
         """What this person looks at, at most so much of every page."""
         mine = [paths[:most] for person, paths in PAGES.values() if person == who]
         found = [path.format_map(self.names) for paths in mine for path in paths]
@@ -193,15 +198,12 @@ def spoken(path: str, language: str) -> str:
     return f"{path}{'&' if '?' in path else '?'}lang={language}"
 
 
-@pytest.mark.parametrize(("scheme", "language"), LOOKS)
+@pytest.mark.parametrize(("scheme", "language", "most"), LOOKS)
 @pytest.mark.parametrize("who", [STRANGER, OPERATOR, PATIENT, CHILD, TROUBLED])
-async def test_pages_are_for_everybody(visit: Visit, soak: bool, who: str, scheme: Any, language: str) -> None:
-    first = (scheme, language) == LOOKS[0]
-    if not soak and (scheme, language) in LOOKS[2:]:
-        pytest.skip("with --soak")
+async def test_pages_are_for_everybody(visit: Visit, who: str, scheme: Any, language: str, most: int) -> None:
     page = visit.windows[who]
     await page.emulate_media(color_scheme=scheme)
-    paths = [spoken(path, language) for path in visit.paths(who, most=99 if soak or first else 1)]
+    paths = [spoken(path, language) for path in visit.paths(who, most=most)]
     wrong = [told for path in paths for told in await looked_at(visit, page, path, everything)]
     assert not wrong, "\n".join(wrong)
 

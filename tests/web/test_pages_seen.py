@@ -30,8 +30,14 @@ async def faults(screen: AtScreen, page: Page, path: str) -> list[str]:
     return wrong + [f"{path}: {told}" for told in screen.said]
 
 
-@pytest.mark.parametrize("language", ["nl", "en"])
-@pytest.mark.parametrize("scheme", SCHEMES)
+LOOKS = [
+    ("dark", "en"),  # light and Dutch: tests/web/test_pages_of_a_story.py
+    *(pytest.param(scheme, language, marks=pytest.mark.wide) for scheme in SCHEMES for language in ("nl", "en")
+      if (scheme, language) != ("dark", "en")),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("scheme", "language"), LOOKS)
 async def test_an_operators_pages_are_without_fault(screen: AtScreen, scheme: str, language: str) -> None:
     page = await screen.open(color_scheme=scheme)
     wrong = [told for path in STRANGER for told in await faults(screen, page, f"{path}?lang={language}")]

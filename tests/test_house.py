@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ast
 import re
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -51,9 +52,15 @@ def room_of(module: str) -> str:
     return parts[1] if len(parts) > 1 else ""
 
 
+@cache
+def tree_of(path: Path) -> ast.Module:
+    return ast.parse(path.read_text("utf-8"))
+
+
+@cache
 def imports_of(path: Path) -> set[str]:
     found = set()
-    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+    for node in ast.walk(tree_of(path)):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
@@ -98,7 +105,7 @@ def test_the_web_reads_stores_only_through_flows(module: str) -> None:
 @pytest.mark.parametrize("path", SOURCES, ids=name_of)
 def test_nothing_that_must_not_exist(path: Path) -> None:
     assert path.stem not in {"utils", "util", "helpers", "helper", "common", "constants", "base", "misc"}
-    tree = ast.parse(path.read_text("utf-8"))
+    tree = tree_of(path)
     for node in ast.walk(tree):
         if isinstance(node, ast.ClassDef):
             assert not re.search(r"(Manager|Service|Handler|Processor|Factory)$", node.name), node.name
@@ -116,7 +123,7 @@ def test_only_the_rim_reads_a_clock(module: str) -> None:
 
 @pytest.mark.parametrize("path", [p for p in SOURCES if p.read_text("utf-8").strip()], ids=name_of)
 def test_a_file_opens_with_what_it_answers(path: Path) -> None:
-    assert ast.get_docstring(ast.parse(path.read_text("utf-8"))), "no docstring"
+    assert ast.get_docstring(tree_of(path)), "no docstring"
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=name_of)
@@ -127,7 +134,7 @@ def test_no_file_grows_into_a_second_room(path: Path) -> None:
 def test_functions_stay_small() -> None:
     lengths = []
     for path in SOURCES:
-        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        for node in ast.walk(tree_of(path)):
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
                 lengths.append((node.end_lineno or 0) - node.lineno + 1)
     lengths.sort()
@@ -187,7 +194,7 @@ def test_every_problem_told_has_a_published_code() -> None:
     published = set(codes.ISSUE_TYPES)
     assert {code for _, code, _ in INTERNAL.values()} <= published
     for path in ROOT.glob("gateway/web/*.py"):
-        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        for node in ast.walk(tree_of(path)):
             if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "Problem" and len(node.args) > 1:
                 code = node.args[1]
                 if isinstance(code, ast.Constant):

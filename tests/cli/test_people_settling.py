@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import AsyncIterator
-from dataclasses import replace
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -32,16 +33,17 @@ from source_sim.peopling.surveys import Leaning
 
 MADE = region(Recipe(500, 4))
 POST = Ura("90000301")
+ONE_LOOP = pytest.mark.asyncio(loop_scope="module")
+pytestmark = pytest.mark.xdist_group("settled")
 
 
-@pytest_asyncio.fixture
-async def means(tmp_path: Path) -> AsyncIterator[Means]:
-    """A gateway's own stores, with the population's custodians on the register."""
-    certs = tmp_path / "certs"
+@asynccontextmanager
+async def _opened(place: Path) -> AsyncIterator[Means]:
+    certs = place / "certs"
     made = pki.create(certs, now=datetime.now(UTC))
     made.issue("90000001", "400001", "Test Switchpoint", now=datetime.now(UTC), out=certs, stem="gateway")
     settings = Settings(
-        state_dir=tmp_path / "state",
+        state_dir=place / "state",
         certificate=certs / "gateway.pem",
         key=certs / "gateway.key",
         ca=certs / "ca.pem",
@@ -52,6 +54,27 @@ async def means(tmp_path: Path) -> AsyncIterator[Means]:
         yield gateway.means
     finally:
         await gateway.close()
+
+
+@pytest_asyncio.fixture
+async def means(tmp_path: Path) -> AsyncIterator[Means]:
+    """A gateway's own stores."""
+    async with _opened(tmp_path) as made:
+        yield made
+
+
+@dataclass(frozen=True)
+class Home:
+    """Where everybody lives already, and what was told when they came; only looked at."""
+
+    means: Means
+    done: Settled
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def home(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Home]:
+    async with _opened(tmp_path_factory.mktemp("home")) as made:
+        yield Home(made, await _joined(made))
 
 
 async def _joined(means: Means, made: Region = MADE) -> Settled:
@@ -75,8 +98,9 @@ async def _state(means: Means, one: Inhabitant, custodian: str, group: Group, *,
     return consent.state(kept, asked, means.live.domain(await means.live.network()))
 
 
-async def test_everybody_is_known_as_they_said(means: Means) -> None:
-    done = await _joined(means)
+@ONE_LOOP
+async def test_everybody_is_known_as_they_said(home: Home) -> None:
+    means, done = home.means, home.done
     assert (done.people, done.refused) == (len(MADE.numbered), Counter())
     assert done.statements == sum(len(one.said) for one in MADE.numbered)
     for one in MADE.numbered:
@@ -88,8 +112,9 @@ async def test_everybody_is_known_as_they_said(means: Means) -> None:
 
 @pytest.mark.parametrize("group", list(Group))
 @pytest.mark.parametrize("emergency", [False, True], ids=["routine", "emergency"])
-async def test_the_state_of_consent_is_what_each_said(means: Means, group: Group, emergency: bool) -> None:
-    await _joined(means)
+@ONE_LOOP
+async def test_the_state_of_consent_is_what_each_said(home: Home, group: Group, emergency: bool) -> None:
+    means = home.means
     seen = Counter[ConsentState]()
     for one in MADE.numbered:
         for custodian in MADE.custodians:
@@ -108,8 +133,9 @@ def _meant(one: Inhabitant, custodian: str, group: Group, emergency: bool) -> Co
     return ConsentState.GRANTED if opens else ConsentState.UNDECIDED
 
 
-async def test_enrolments_make_a_gp_of_record(means: Means) -> None:
-    await _joined(means)
+@ONE_LOOP
+async def test_enrolments_make_a_gp_of_record(home: Home) -> None:
+    means = home.means
     at = means.live.domain(await means.live.network())
     for one in MADE.numbered:
         key = means.keys.patient(_bsn(one))
@@ -118,8 +144,9 @@ async def test_enrolments_make_a_gp_of_record(means: Means) -> None:
         assert (found.custodian.digits, found.since) == (one.known.practice.ura, one.enrolled)
 
 
-async def test_who_may_state_did_so_at_every_age(means: Means) -> None:
-    await _joined(means)
+@ONE_LOOP
+async def test_who_may_state_did_so_at_every_age(home: Home) -> None:
+    means = home.means
     at = means.live.domain(await means.live.network())
     seen = set()
     for one in MADE.numbered:

@@ -12,12 +12,10 @@ from typing import Any
 import psycopg
 import pytest
 
-INDEXES = ["redis", pytest.param("valkey", marks=pytest.mark.wide)]
-"""The index's own contract runs on both."""
 
-
+# in any run the contracts of ledger and index are kept on all of them, and messages survive their kills on PostgreSQL
+@pytest.mark.wide
 @pytest.mark.timeout(180)
-@pytest.mark.parametrize("index_server", INDEXES, indirect=True)
 def test_the_story_comes_out_as_told_on_servers(tmp_path: Path, postgres_url: str, index_server: Any) -> None:
     address = index_server.url
     stores = {"SWITCHPOINT_LEDGER_URL": postgres_url, "SWITCHPOINT_INDEX_URL": address}

@@ -31,7 +31,7 @@ async def grant_once(
         journal.append(tx, line)
         return first
 
-    return await means.ledger.commit(unit)
+    return await means.ledger.commit(unit, brief=True)
 
 
 async def note_refusal(
@@ -48,4 +48,4 @@ async def note_refusal(
         requester=ura,
         fields=fields,
     )
-    await means.ledger.commit(lambda tx: journal.append(tx, line))
+    await means.ledger.commit(lambda tx: journal.append(tx, line), brief=True)

@@ -26,6 +26,8 @@ pytestmark = pytest.mark.xdist_group("country")
 
 WAIT, MARGIN = 1, 0.2
 """Seconds this requester will wait, and how far from it an answer after a time-out may lie (promises.md section 2)."""
+PATIENT = 5
+"""Seconds where no time-out is meant: on a busy machine it may take a while to see that an answer is a bomb."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +105,10 @@ async def sound_answers(visit: Visit, system: System) -> None:
         assert (good.status, len(good.matches), good.completeness) == (200, 1, "complete"), good.outcomes
 
 
+def patience(name: str) -> int:
+    return WAIT if name in TIMED_OUT else PATIENT
+
+
 async def spoiled(visit: Visit, name: str, bsn: str, chain: str = "") -> tuple[Reply, float]:
     """One question while the first practice fails in this way; how it was answered, and after how many seconds."""
     system = visit.another(GP_POST)
@@ -110,7 +116,7 @@ async def spoiled(visit: Visit, name: str, bsn: str, chain: str = "") -> tuple[R
     token = await visit.token(bsn, system=system)
     await visit.fault(GP, name, 5.0 if name == "slow" else 0.0)
     began = time.monotonic()
-    reply = await visit.search(bsn, token, chain=chain, wait=WAIT, system=system)
+    reply = await visit.search(bsn, token, chain=chain, wait=patience(name), system=system)
     took = time.monotonic() - began
     await visit.mend(GP)
     return reply, took
@@ -130,7 +136,7 @@ async def test_the_fault_is_named_and_the_other_source_s_data_is_untouched(visit
     assert reply.sources == ({GP.ura, SECOND_GP.ura} if expected.matches else {SECOND_GP.ura})
     assert reply.json["total"] == len(reply.matches) == 1 + expected.matches
     assert _clinical(sound) in [_clinical(match) for match in reply.matches]
-    assert took < WAIT + MARGIN + 0.5
+    assert took < patience(name) + MARGIN + 0.5
     asked = await visit.seen(GP, chain)
     assert len(asked) == ASKED.get(name, 1), "asked twice, or followed to another address"
 

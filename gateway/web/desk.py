@@ -5,7 +5,8 @@ Loopback by default. Each part is a module with `router(desk)`; this file puts t
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
 from http import HTTPStatus
 
 from fastapi import APIRouter, FastAPI, Request
@@ -61,10 +62,23 @@ _PARTS: tuple[Callable[[Desk], APIRouter], ...] = (
 
 def desk_app(desk: Desk) -> Asgi:
     """The desk's application."""
-    app = FastAPI(title="switchpoint desk", docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False)
+    found = parts(desk)
+
+    @asynccontextmanager
+    async def living(app: FastAPI) -> AsyncIterator[None]:
+        async with AsyncExitStack() as stack:
+            for part in found:
+                await stack.enter_async_context(part.lifespan_context(app))
+            yield
+
+    app = FastAPI(
+        title="switchpoint desk", docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False,
+        lifespan=living,
+    )  # fmt: skip
     app.state.desk = desk
-    for part in parts(desk):
-        app.include_router(part)
+    for part in found:
+        # its routes are ready: `include_router` would work each out once more
+        app.router.routes.extend(part.routes)
     _add_problems(app, desk)
     return guarded(app, secure=desk.settings.secure)
 

@@ -26,6 +26,17 @@ from gateway.stores.ledger import Ledger, open_ledger
 SECRET = bytes(range(32))
 
 
+SEALED = {"test_archived_journal", "test_sealing_journal"}
+"""What is sealed and put away is judged by one code for all ledgers, through the contract that each of them keeps: on
+the second one it is asked again in the wide lane. So is tampering (tests/stores/test_sealed_tampering.py)."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.path.stem in SEALED and "postgresql" in item.name:
+            item.add_marker(pytest.mark.wide)
+
+
 class Server:
     """A server process of our own: start, kill -9, hang (SIGSTOP), go on."""
 

@@ -20,6 +20,9 @@ from gateway.stores.finding import BLOCK, MOST_READ
 from gateway.stores.journal import Kept
 from gateway.stores.ledger import Ledger, Transaction, open_ledger
 
+# one journal of many lines serves all
+pytestmark = pytest.mark.xdist_group("finding")
+
 START = datetime(2026, 11, 22, tzinfo=UTC)
 MANY = 3 * BLOCK + 500
 _AT_ONCE = 256

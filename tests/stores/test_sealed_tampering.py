@@ -196,7 +196,8 @@ ALSO_ON_POSTGRESQL = (
     "all that was sealed gone",
     "a forged archive mark",
 )
-CASES = [("sqlite", name) for name in TAMPERING] + [("postgresql", name) for name in ALSO_ON_POSTGRESQL]
+CASES = [("sqlite", name) for name in TAMPERING]
+CASES += [pytest.param("postgresql", name, marks=pytest.mark.wide) for name in ALSO_ON_POSTGRESQL]
 
 
 @pytest.mark.parametrize(("ledger_url", "name"), CASES, indirect=["ledger_url"])

@@ -79,7 +79,8 @@ class Recorder:
 
     def note(self, passed: Passed) -> None:
         """This exchange is over. Never raises for what is in it."""
-        passed.ms = (time.perf_counter() - passed.began) * 1000
+        # no finer than is told: in more decimals the digits of somebody's number may happen to stand
+        passed.ms = round((time.perf_counter() - passed.began) * 1000, 3)
         if len(self._waiting) < _MOST_WAITING:
             self._waiting.append(passed)
         if self._writing is None or self._writing.done():

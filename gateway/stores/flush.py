@@ -59,7 +59,9 @@ class Kernel:
         self._operation = operation  # must outlive the kernel's answer
         try:
             self._context.submit(operation)
-        except ValueError as refused:
+        except OSError:
+            raise
+        except Exception as refused:  # whatever else it says: left to the loop, nobody would ever be told
             raise OSError(errno.EINVAL, os.strerror(errno.EINVAL)) from refused
 
     def close(self) -> None:

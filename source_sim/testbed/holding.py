@@ -1,4 +1,5 @@
-"""How is a running exchange kept from delivering to us before it is told to? Delivery to our organisations is stopped.
+"""How is a running exchange kept from delivering to us before it is told to? Delivery to ours, and to those of
+the patients we meet there, is stopped.
 
 Only while we wait for it, delivery goes on: so a message stands where it would stand in a country of our own. An
 operator's acts, journaled as such. Knows the outbox's stops; delivers nothing itself.

@@ -115,8 +115,9 @@ class Switchpoint:
         return known
 
     def found(self, one: Participant) -> Custodian:
-        """A custodian of the simulation that is running: nothing of it is ours to change."""
+        """A custodian of the simulation that is running: nothing of it is ours to change, but when it gets its mail."""
         self._world.know(one)
+        self._world.deliver_when_told(one)
         system = self._world.network().systems[ApplicationId(one.application)]
         kind = GpPractice if one.organisation_type == "Z3" else Pharmacy
         there = Elsewhere(one.ura, self._world, self.outbox.ids)

@@ -258,7 +258,12 @@ class World:
         self.know(one)
         self.share.organisations.add(one.ura)
         self.run(self.changed(operating.join(self.gateway.means, organisation, system, by=ACTING)))
-        if endpoint is not None and not self.ground.alone:
+        if endpoint is not None:
+            self.deliver_when_told(one)
+
+    def deliver_when_told(self, one: Participant) -> None:
+        """Where an exchange delivers by itself, nothing goes to this organisation until we say so, or leave."""
+        if not self.ground.alone:
             self.run(hold(self.gateway.means, one.ura))
 
     def know(self, one: Participant) -> None:

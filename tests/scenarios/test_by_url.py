@@ -279,6 +279,7 @@ def test_a_message_arrives_when_it_is_delivered_and_not_before(visit: str, made:
         sent, other = post.send_return(ours), post.send_return(theirs)
         time.sleep(1)  # five looks of the exchange at its outbox
         assert (sent.state, practice.inbox) == ("requested", [])
+        assert (other.state, theirs.custodians[0].inbox) == ("requested", [])
         assert visited.deliver() >= 1
         assert [message["id"] for message in practice.inbox] == [sent.expect("completed").id]
         assert [message["id"] for message in theirs.custodians[0].inbox] == [other.expect("completed").id]

@@ -30,6 +30,14 @@ from source_sim.population import Person
 
 GENERATOR_CORE, GATEWAY_CORE = 0, 1
 _START = 12.0
+WORKER = """
+import socket, sys
+from gateway.cli.working import serve_desk, serve_exchange
+from gateway.settings import Settings
+serve = {"exchange": serve_exchange, "desk": serve_desk}[sys.argv[1]]
+serve(Settings().model_copy(update={"simulation": True}), socket.socket(fileno=int(sys.argv[2])))
+"""
+"""One process of the gateway by itself, pinned to a core: its role, and the socket it inherits."""
 
 
 def practice(number: int) -> Participant:
@@ -84,7 +92,8 @@ class MailStage:
         sock = _listen("127.0.0.1", port)
         self.stack.callback(sock.close)
         log = self.stack.enter_context((self.folder / "gateway.log").open("a"))
-        command = [sys.executable, "-m", "gateway", "serve", "--simulation", "--inherited", f"{role}:{sock.fileno()}"]
+        sock.set_inheritable(True)
+        command = [sys.executable, "-c", WORKER, role, str(sock.fileno())]
         environment = {**os.environ, **_environment(settings)}
         return self.spawn(command, GATEWAY_CORE, env=environment, stderr=log, pass_fds=[sock.fileno()])
 

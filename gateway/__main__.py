@@ -1,6 +1,6 @@
 """`python -m gateway` is the `switchpoint` program."""
 
-from gateway.cli import main
+from gateway.cli.program import main
 
 if __name__ == "__main__":
     main()

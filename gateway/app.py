@@ -34,7 +34,6 @@ from gateway.settings import Settings
 from gateway.sources import Limits, Reach, Sources, client_context
 from gateway.stores import sealing
 from gateway.stores.index import Index, IndexUnavailable
-from gateway.stores.index_redis import RedisIndex
 from gateway.stores.index_sql import SqlIndex
 from gateway.stores.keys import Keys, load_or_create
 from gateway.stores.ledger import Ledger, open_ledger
@@ -250,6 +249,8 @@ def _interaction(method: str, path: str) -> str:
 def _open_index(settings: Settings, ledger: Ledger, keys: Keys) -> Index:
     if not settings.index_url:
         return SqlIndex(ledger, keys)
+    from gateway.stores.index_redis import RedisIndex  # its driver is long to load
+
     return RedisIndex(settings.index_url, ledger=ledger, keys=keys)
 
 

@@ -17,8 +17,9 @@ from rich.table import Table
 
 from gateway.cli.place import Misuse, find
 from source_sim.scenarios import diagram, junit, reading, telling
+from source_sim.scenarios.files import SUFFIX, library, name_of
 from source_sim.scenarios.played import Played
-from source_sim.scenarios.reading import SUFFIX, Read, Unreadable
+from source_sim.scenarios.reading import Read, Unreadable
 from source_sim.scenarios.scenario import schema
 
 if TYPE_CHECKING:
@@ -110,11 +111,11 @@ def _files(wanted: Sequence[Path]) -> list[Path]:
             found.append(_from_library(str(one)))
     if wanted and not found:
         raise Misuse(f"no *{SUFFIX} there")
-    return found or reading.library()
+    return found or library()
 
 
 def _from_library(name: str) -> Path:
-    known = {file.name.removesuffix(SUFFIX): file for file in reading.library()}
+    known = {name_of(file): file for file in library()}
     if name not in known:
         raise Misuse(f"{name}: no such file, and no such scenario in the library{reading.near(name, known)}")
     return known[name]
@@ -142,7 +143,7 @@ def _write(path: Path, text: str) -> None:
 @commands.command("list")
 def list_(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
     """The scenarios that come along, and what each shows."""
-    found, _ = _read_all(reading.library())
+    found, _ = _read_all(library())
     if as_json:
         rows = [{"name": one.name, "scenario": one.scenario.scenario, "covers": one.scenario.covers} for one in found]
         print(json.dumps(rows))

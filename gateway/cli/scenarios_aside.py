@@ -18,10 +18,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from gateway.web.played import NotPlayed, Otherwise, StepTold, Story, Theme, Told, Why
-from source_sim.scenarios import reading
-from source_sim.scenarios.reading import SUFFIX, Unreadable
-from source_sim.scenarios.scenario import Scenario
+from gateway.web.played import NotPlayed, Otherwise, StepTold, Story, Told, Why
+from source_sim.scenarios.files import LIBRARY
 
 _log = logging.getLogger("switchpoint.scenarios")
 
@@ -38,14 +36,14 @@ _ROOT = Path(__file__).parent.parent.parent
 class ScenariosAside:
     """The scenarios of one folder (an absolute path), read when first asked for. `program` is what is run."""
 
-    folder: Path = reading.LIBRARY
+    folder: Path = LIBRARY
     seconds: float = MOST_SECONDS
     program: tuple[str, ...] = (sys.executable, "-m", "gateway")
     _read: tuple[Story, ...] = field(default=(), init=False)
 
     async def stories(self) -> tuple[Story, ...]:
         if not self._read:
-            self._read = await asyncio.to_thread(stories_in, self.folder)
+            self._read = await asyncio.to_thread(_read, self.folder)
         return self._read
 
     async def play(self, name: str) -> Told:
@@ -127,36 +125,7 @@ def _otherwise(differences: Iterable[Mapping[str, Any]]) -> tuple[Otherwise, ...
     return tuple(Otherwise(one["line"], one["what"], one["expected"], one["actual"], one["why"]) for one in differences)
 
 
-# --- what there is ----------------------------------------------------------------------------------------------------
+def _read(folder: Path) -> tuple[Story, ...]:
+    from gateway.cli.stories import stories_in  # a desk may begin, and serve for long, without knowing how to read them
 
-
-def stories_in(folder: Path) -> tuple[Story, ...]:
-    """The scenarios of a folder by name, those that cannot be read with what is wrong."""
-    return tuple(_story(file) for file in sorted(folder.glob(f"*{SUFFIX}")))
-
-
-def _story(file: Path) -> Story:
-    name = file.name.removesuffix(SUFFIX)
-    text = file.read_bytes().decode(errors="replace")
-    try:
-        made = reading.read(file).scenario
-    except Unreadable as wrong:
-        told = str(wrong).replace(f"{file.parent}{os.sep}", "")
-        return Story(name, file.name, name, "", Theme.UNREADABLE, text=text, wrong=told)
-    return Story(name, file.name, made.scenario, made.story, theme_of(made), tuple(made.covers), text)
-
-
-_SENDING = frozenset({"send_return", "refer"})
-_CHOOSING = frozenset({"choice", "register_", "end", "look"})
-
-
-def theme_of(made: Scenario) -> Theme:
-    """What a scenario is mainly about: by what is done in it, then by what it claims to show."""
-    done = {name for step in made.when for name in type(step).model_fields}
-    if done & _SENDING:
-        return Theme.MESSAGES
-    if any(claim.startswith(("fault ", "outcome ")) for claim in made.covers):
-        return Theme.FAULTS
-    if made.given.regimes or "regime" in done:
-        return Theme.EMERGENCY
-    return Theme.CHOICES if done & _CHOOSING else Theme.ACCESS
+    return stories_in(folder)

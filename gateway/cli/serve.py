@@ -1,18 +1,21 @@
 """`switchpoint serve`: the gateway's processes. One parent holds the sockets; N exchange workers and one desk serve.
 
-SIGTERM ends all gracefully; SIGHUP replaces the workers one by one without closing a socket; a worker that dies is
-started again.
+The parent reads the program once and forks its workers, so that one that dies is followed in a moment; it opens nothing
+and starts no thread, for a worker must share neither with another. SIGTERM ends all gracefully; SIGHUP replaces the
+workers one by one without closing a socket.
 """
 
 from __future__ import annotations
 
-import os
+import gc
+import multiprocessing
 import signal
 import socket
-import subprocess
-import sys
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
+from multiprocessing.context import ForkProcess
+from pathlib import Path
 from types import FrameType
 from typing import Annotated
 
@@ -24,19 +27,19 @@ from gateway.settings import Settings
 _GRACE = 15.0
 _BACKLOG = 2048
 _ACCIDENTS, _ACCIDENTS_WITHIN = 5, 20.0
+_OVERLAP = 1.0
+_FORK = multiprocessing.get_context("fork")
+_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+_AS_ASKED = (0, -signal.SIGTERM, -signal.SIGINT)
+"""Exit codes of a worker that was asked to end, in the middle of its work or while it began."""
 
 
 def serve(
     workers: Annotated[int, typer.Option(help="How many exchange workers.")] = 1,
     simulation: Annotated[bool, typer.Option("--simulation", help="Turn the simulator controls on.")] = False,
-    inherited: Annotated[str, typer.Option(hidden=True)] = "",
 ) -> None:
     """Serve the exchange and the desk until SIGTERM. Settings come from SWITCHPOINT_… variables."""
     settings = settings_from_environment(simulation=simulation)
-    if inherited:
-        role, _, descriptor = inherited.partition(":")
-        _work(settings, role, int(descriptor))
-        return
     if not 1 <= workers <= 64:
         raise Misuse("--workers is 1 to 64")
     for path in (settings.certificate, settings.key, settings.ca, settings.crl):
@@ -64,7 +67,6 @@ def _listen(host: str, port: int) -> socket.socket:
     except OSError as wrong:
         raise Misuse(f"cannot listen on {host}:{port}: {wrong.strerror}") from wrong
     listening.listen(_BACKLOG)
-    listening.set_inheritable(True)
     return listening
 
 
@@ -76,7 +78,8 @@ class Supervisor:
     workers: int
     ending: bool = False
     renewing: bool = False
-    children: dict[int, tuple[str, subprocess.Popen[bytes]]] = field(default_factory=dict)
+    children: list[ForkProcess] = field(default_factory=list)
+    replaced: list[ForkProcess] = field(default_factory=list)
     deaths: list[float] = field(default_factory=list)
 
     def run(self) -> None:
@@ -86,48 +89,65 @@ class Supervisor:
         signal.signal(signal.SIGTERM, self._end)
         signal.signal(signal.SIGINT, self._end)
         signal.signal(signal.SIGHUP, self._renew)
-        for _ in range(self.workers):
-            self._start("exchange")
-        self._start("desk")
+        _read_the_program()
+        for role in (*["exchange"] * self.workers, "desk"):
+            self._start(role)
         while not self.ending:
             self._look_after()
             time.sleep(0.2)
         self._stop_all()
 
-    def _start(self, role: str) -> subprocess.Popen[bytes]:
-        descriptor = self._sockets[role].fileno()
-        command = [sys.executable, "-m", "gateway", "serve", "--inherited", f"{role}:{descriptor}"]
-        if self.settings.simulation:
-            command.append("--simulation")
-        child = subprocess.Popen(command, pass_fds=[descriptor])
-        self.children[child.pid] = (role, child)
-        return child
+    def _start(self, role: str) -> None:
+        child = _FORK.Process(target=self._work, args=(role,), name=role)
+        # a signal that came before the worker has its own answer to it would be taken for one to the parent
+        signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+        try:
+            child.start()
+        finally:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
+        self.children.append(child)
+
+    def _work(self, role: str) -> None:
+        """One worker's life: serve one role until SIGTERM."""
+        from gateway.cli.working import serve_desk, serve_exchange
+
+        for number in _SIGNALS:
+            signal.signal(number, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
+        _call_this_process(role)
+        ours = self._sockets.pop(role)
+        for other in self._sockets.values():
+            other.close()
+        (serve_exchange if role == "exchange" else serve_desk)(self.settings, ours)
 
     def _look_after(self) -> None:
-        for pid, (role, child) in list(self.children.items()):
-            if child.poll() is not None:
-                del self.children[pid]
-                self._start_again(role)
+        self.replaced = [one for one in self.replaced if one.exitcode is None]
+        for child in [one for one in self.children if one.exitcode is not None]:
+            self.children.remove(child)
+            self._start_again(child)
         if self.renewing:
             self.renewing = False
             self._replace_all()
 
-    def _start_again(self, role: str) -> None:
-        """A worker died. Now and then is an accident; one after another is a fault that a restart does not mend."""
+    def _start_again(self, gone: ForkProcess) -> None:
+        """A worker died. Now and then is an accident; one after another is a fault that a restart does not mend. Who
+        ended when somebody asked it to has not died."""
         now = time.monotonic()
-        self.deaths = [*(then for then in self.deaths if now - then < _ACCIDENTS_WITHIN), now]
+        lately = [then for then in self.deaths if now - then < _ACCIDENTS_WITHIN]
+        self.deaths = lately if gone.exitcode in _AS_ASKED else [*lately, now]
         if len(self.deaths) > _ACCIDENTS:
             self._stop_all()
             raise Misuse("the workers keep dying; see the log above")
         if not self.ending:
-            self._start(role)
+            self._start(gone.name)
 
     def _replace_all(self) -> None:
         """Start a successor before asking each worker to end: the sockets are never unattended."""
-        for pid, (role, child) in list(self.children.items()):
-            self._start(role)
-            time.sleep(1.0)
-            del self.children[pid]
+        for child in list(self.children):
+            self._start(child.name)
+            time.sleep(_OVERLAP)
+            self.children.remove(child)
+            self.replaced.append(child)
             child.terminate()
 
     def _end(self, _signal: int, _frame: FrameType | None) -> None:
@@ -137,21 +157,24 @@ class Supervisor:
         self.renewing = True
 
     def _stop_all(self) -> None:
-        for _, child in self.children.values():
+        for child in self.children:
             child.terminate()
         until = time.monotonic() + _GRACE
-        for _, child in self.children.values():
-            try:
-                child.wait(max(0.1, until - time.monotonic()))
-            except subprocess.TimeoutExpired:
+        for child in (*self.replaced, *self.children):
+            child.join(max(0.1, until - time.monotonic()))
+            if child.exitcode is None:
                 child.kill()
 
 
-def _work(settings: Settings, role: str, descriptor: int) -> None:
-    """One child: serve one role on an inherited socket until SIGTERM."""
-    from gateway.cli.working import serve_desk, serve_exchange
+def _read_the_program() -> None:
+    """Once for all workers, into memory they share."""
+    import gateway.cli.working  # noqa: F401
 
-    if os.getppid() == 1:
-        return
-    sock = socket.socket(fileno=descriptor)
-    (serve_exchange if role == "exchange" else serve_desk)(settings, sock)
+    gc.collect()
+    gc.freeze()
+
+
+def _call_this_process(role: str) -> None:
+    """So that lists of processes tell a desk from a worker of the exchange."""
+    with suppress(OSError):
+        Path("/proc/self/comm").write_text(f"sp-{role}")

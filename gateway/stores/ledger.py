@@ -20,7 +20,6 @@ from typing import Any, TypeVar
 
 from gateway.stores import schema
 from gateway.stores.flush import Flusher
-from gateway.stores.ledger_postgres import PostgresEngine
 from gateway.stores.ledger_sqlite import SqliteEngine
 from gateway.stores.transaction import Engine, LedgerRefused, LedgerUnavailable, Transaction, Work
 
@@ -263,6 +262,8 @@ def open_ledger(url: str, *, read_only: bool = False, patience: float = 2.0) -> 
 
 def _engine(url: str, *, read_only: bool, busy: float) -> Engine:
     if url.startswith(("postgresql://", "postgres://")):
+        from gateway.stores.ledger_postgres import PostgresEngine  # its driver is long to load
+
         return PostgresEngine(url, read_only=read_only, busy=busy)
     return SqliteEngine(Path(url.removeprefix("sqlite://")), read_only=read_only, busy=busy)
 

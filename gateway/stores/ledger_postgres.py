@@ -1,7 +1,8 @@
 """How is a PostgreSQL database a serial history for several processes? One advisory lock held by each transaction.
 
 Taken first in every writing transaction, it makes commit order and lock order the same, so a number given inside is
-given in history's order. Knows sessions, round trips and reconnecting; knows no table but the network version's.
+given in history's order. Knows sessions, round trips, reconnecting and the driver's exceptions; knows no table but the
+network version's. Loaded only where this database is used.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from typing import Any, TypeVar
 import psycopg
 
 from gateway.stores.schema import Dialect
-from gateway.stores.transaction import LedgerUnavailable, Transaction, Work, in_our_words
+from gateway.stores.transaction import LedgerRefused, LedgerUnavailable, Transaction, Work, unavailable
 
 T = TypeVar("T")
 
@@ -32,6 +33,30 @@ _COMMIT_READ = b"COMMIT"
 @lru_cache(maxsize=1024)
 def _placeholders(sql: str) -> bytes:
     return sql.replace("%", "%%").replace("?", "%s").encode()
+
+
+_LOST = (psycopg.OperationalError, psycopg.InterfaceError, psycopg.errors.ReadOnlySqlTransaction)
+
+
+def in_our_words(error: Exception) -> Exception:
+    """PostgreSQL's error as ours; a mistake in the SQL itself stays what it is. Never carries parameters."""
+    if isinstance(error, _LOST):
+        return unavailable(error)
+    if isinstance(error, psycopg.IntegrityError):
+        return LedgerRefused(error.diag.message_primary or "a constraint")
+    return error
+
+
+class PostgresWork(Work):
+    """One transaction on a PostgreSQL session."""
+
+    __slots__ = ()
+
+    errors = psycopg.Error
+
+    @staticmethod
+    def told(error: Exception) -> Exception:
+        return in_our_words(error)
 
 
 class PostgresEngine:
@@ -97,7 +122,7 @@ class PostgresEngine:
             raise LedgerUnavailable("opened for reading only")
         kept, self._writer = self._writer, None
         cursor = self._begin(kept, _BEGIN_WRITE)
-        work = Work(_executing(cursor))
+        work = PostgresWork(_executing(cursor))
         try:
             yield work
             work.whole()
@@ -138,7 +163,7 @@ class PostgresEngine:
         except IndexError:
             kept = None
         cursor = self._begin(kept, _BEGIN_READ)
-        work = Work(_executing(cursor))
+        work = PostgresWork(_executing(cursor))
         try:
             result = unit(work)
             work.whole()

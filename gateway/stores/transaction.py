@@ -1,6 +1,7 @@
 """What does a unit of work see of the ledger, and how do database errors sound in our words?
 
-Knows the drivers' exceptions. Knows nothing of queues, threads, files or what is kept.
+Knows SQLite's exceptions; PostgreSQL's are known where it is used. Knows nothing of queues, threads, files or what is
+kept.
 """
 
 from __future__ import annotations
@@ -8,9 +9,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from typing import Any, Protocol, TypeVar, cast
-
-import psycopg
+from typing import Any, ClassVar, Protocol, TypeVar, cast
 
 from gateway.stores.schema import Dialect
 
@@ -44,6 +43,9 @@ class Work:
 
     __slots__ = ("_execute", "broken", "code")
 
+    errors: ClassVar[type[Exception]] = sqlite3.Error
+    """What the driver raises."""
+
     def __init__(self, execute: Callable[[str, Sequence[object]], Any]) -> None:
         self._execute = execute
         self.broken: str | None = None
@@ -54,12 +56,17 @@ class Work:
             raise LedgerUnavailable(self.broken)
         try:
             return self._execute(sql, params)
-        except (sqlite3.Error, psycopg.Error) as error:
-            told = in_our_words(error)
+        except self.errors as error:
+            told = self.told(error)
             if isinstance(told, LedgerUnavailable):
                 self.broken = str(told)
                 self.code = _result_code(error)
             raise told from error
+
+    @staticmethod
+    def told(error: Exception) -> Exception:
+        """One of `errors` in our words."""
+        return in_our_words(error)
 
     def rows(self, sql: str, *params: object) -> list[Row]:
         return cast(list[Row], self._cursor(sql, params).fetchall())
@@ -153,21 +160,21 @@ _PASSING = frozenset(
         sqlite3.SQLITE_PROTOCOL,
     },
 )
-_LOST = (psycopg.OperationalError, psycopg.InterfaceError, psycopg.errors.ReadOnlySqlTransaction)
 
 
-def _result_code(error: sqlite3.Error | psycopg.Error) -> int:
-    """SQLite's primary result code; 0 for an error of Python's binding or of PostgreSQL."""
+def _result_code(error: Exception) -> int:
+    """SQLite's primary result code; 0 for an error of Python's binding or of another database."""
     return getattr(error, "sqlite_errorcode", 0) & 0xFF
 
 
-def in_our_words(error: sqlite3.Error | psycopg.Error) -> Exception:
-    """The driver's error as ours; a mistake in the SQL itself stays what it is. Never carries parameters."""
-    if _result_code(error) in LASTING | _PASSING or isinstance(error, _LOST):
-        text = str(error).strip() or "connection lost"
-        return LedgerUnavailable(f"{type(error).__name__}: {text.splitlines()[0]}")
-    if isinstance(error, sqlite3.IntegrityError):
-        return LedgerRefused(str(error))
-    if isinstance(error, psycopg.IntegrityError):
-        return LedgerRefused(error.diag.message_primary or "a constraint")
-    return error
+def in_our_words(error: Exception) -> Exception:
+    """SQLite's error as ours; a mistake in the SQL itself stays what it is. Never carries parameters."""
+    if _result_code(error) in LASTING | _PASSING:
+        return unavailable(error)
+    return LedgerRefused(str(error)) if isinstance(error, sqlite3.IntegrityError) else error
+
+
+def unavailable(error: Exception) -> LedgerUnavailable:
+    """A database that cannot answer now, in one line."""
+    text = str(error).strip() or "connection lost"
+    return LedgerUnavailable(f"{type(error).__name__}: {text.splitlines()[0]}")

@@ -60,6 +60,7 @@ class ExchangeServer(uvicorn.Server):
         self._listening = listening
         self._limits = limits
         self._write_error = write_error
+        self._let_in = 0.0
 
     @property
     def port(self) -> int:
@@ -89,13 +90,19 @@ class ExchangeServer(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Finish what is under way, at most `shutdown_s`; then cut whoever is still connected."""
+        for server in self.servers:
+            server.close()
+        # who was let in a moment ago may still be shaking hands, and is not counted among the connections yet
+        await asyncio.sleep(max(0.0, self._let_in + self._limits.leave_s - asyncio.get_running_loop().time()))
         await super().shutdown(sockets)
         for connection in list(self.server_state.connections):
             connection.transport.abort()
         await asyncio.sleep(0)
 
     def _connection(self) -> ExchangeProtocol:
+        self._let_in = asyncio.get_running_loop().time()
         return ExchangeProtocol(
+            ending=lambda: self.should_exit,
             limits=self._limits,
             write_error=self._write_error,
             config=self.config,

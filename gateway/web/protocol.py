@@ -123,8 +123,9 @@ _STATUS_LINES: dict[int, bytes] = {
 class ExchangeProtocol(HttpToolsProtocol):
     """One connection of the exchange listener."""
 
-    def __init__(self, *, limits: Limits, write_error: WriteError, **rest: Any) -> None:
+    def __init__(self, *, limits: Limits, write_error: WriteError, ending: Callable[[], bool], **rest: Any) -> None:
         super().__init__(**rest)
+        self._ending = ending
         self.access_log = False
         self._limits = limits
         self._write_error = write_error
@@ -136,7 +137,7 @@ class ExchangeProtocol(HttpToolsProtocol):
         self._head = self._dropped = self._quiet = self._cap = 0
         self._waiting: tuple[RequestResponseCycle, Any] | None = None
         self._refusal: Refusal | None = None
-        self._refused = self._leaving = self._surplus = False
+        self._refused = self._surplus = False
 
     # --- called by the transport -------------------------------------------------------------------------------------
 
@@ -145,6 +146,8 @@ class ExchangeProtocol(HttpToolsProtocol):
         self._certificate = transport.get_extra_info("ssl_object").getpeercert(binary_form=True)
         self._surplus = len(self.connections) > self._limits.connections
         self._watch("head", self._limits.head_s)
+        if self._ending():  # it shook hands while the others were told
+            self.shutdown()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._unwatch()
@@ -207,7 +210,7 @@ class ExchangeProtocol(HttpToolsProtocol):
         if self._announced() > self._cap:
             self._stop(_BODY)
         super().on_headers_complete()
-        self.cycle.keep_alive = self.cycle.keep_alive and not self._leaving
+        self.cycle.keep_alive = self.cycle.keep_alive and not self._ending()
 
     def on_body(self, body: bytes) -> None:
         self._quiet = 0
@@ -241,7 +244,6 @@ class ExchangeProtocol(HttpToolsProtocol):
 
     def shutdown(self) -> None:
         """The server stops: finish what is under way, and let a client that is just writing have its answer."""
-        self._leaving = True
         if self._busy():
             self.cycle.keep_alive = False
         else:

@@ -13,8 +13,6 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-import httpx
-
 from gateway.rules.network import Network
 from gateway.web.loopback import is_loopback
 
@@ -48,6 +46,8 @@ class SourcesControl:
         address = self._address()
         if address is None:
             return Said(_UNSAID, {"error": NOT_STEERED})
+        import httpx  # long to load, and only a simulation's desk calls anybody by it
+
         try:
             async with httpx.AsyncClient(base_url=address, timeout=_PATIENCE, trust_env=False) as web:
                 answer = await web.request(method, path, json=body, params=query or {})

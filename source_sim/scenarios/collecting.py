@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-SUFFIX = ".scenario.yaml"
+from source_sim.scenarios.files import SUFFIX, name_of
 
 
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
@@ -32,7 +32,7 @@ class ScenarioFile(pytest.File):
 
     def collect(self) -> Iterator[pytest.Item]:
         """One test, called as the file without its suffix."""
-        yield ScenarioItem.from_parent(self, name=self.path.name.removesuffix(SUFFIX))
+        yield ScenarioItem.from_parent(self, name=name_of(self.path))
 
 
 class ScenarioItem(pytest.Item):

@@ -17,14 +17,12 @@ from pydantic_core import ErrorDetails
 
 from source_sim.country import KINDS, Participant
 from source_sim.scenarios import yaml_text
+from source_sim.scenarios.files import name_of
 from source_sim.scenarios.form import Part, Refers, Whom, hyphened
 from source_sim.scenarios.scenario import VERBS, Scenario
 from source_sim.scenarios.yaml_text import BadYaml, Path, Text
 from source_sim.sentinel import Enrolled, Sentinel
 from source_sim.sentinels import SENTINELS
-
-SUFFIX = ".scenario.yaml"
-LIBRARY = File(__file__).parent / "library"
 
 
 class Unreadable(Exception):
@@ -46,7 +44,7 @@ class Read:
     @property
     def name(self) -> str:
         """The file's name without what every scenario's name ends in."""
-        return self.file.name.removesuffix(SUFFIX)
+        return name_of(self.file)
 
 
 def read(file: File) -> Read:
@@ -76,11 +74,6 @@ def parse(text: str, file: File) -> Read:
     for path, told in _misnamed(made):
         raise Unreadable(f"{file}:{plain.line(path)}: {told}")
     return Read(file, made, plain)
-
-
-def library() -> list[File]:
-    """The scenarios that come with the switchpoint."""
-    return sorted(LIBRARY.glob(f"*{SUFFIX}"))
 
 
 # --- what is wrong ---------------------------------------------------------------------------------------------------

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.cli import main as program
+from gateway.cli.program import main as program
 from gateway.flows.sealing_journal import Sealer, open_sealer, seal
 from gateway.rules.journal import Event, Line
 from gateway.stores import journal

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.cli import main
+from gateway.cli.program import main
 from source_sim.pki import Pki, create
 
 

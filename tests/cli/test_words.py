@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from gateway.cli import join, journal, regime
-from gateway.cli import main as program
 from gateway.cli.ask import PERSONAS, _claims, system_from
 from gateway.cli.place import Misuse, find
+from gateway.cli.program import main as program
 from gateway.rules.exchange import Regime
 from gateway.rules.identifiers import Ura, UziNumber
 from gateway.rules.network import RegimeSwitch

@@ -24,6 +24,7 @@ from mailroom import Receiver, Sender, Sent, return_message
 from gateway.app import Gateway, open_gateway
 from gateway.cli.ask import system_from
 from gateway.cli.staging import Stage, free_port, issue_all, make_authority, register_all, write_running
+from gateway.flows import outbox_acts
 from gateway.flows.operating import set_clock
 from gateway.rules.identifiers import ApplicationId, Bsn, Ura
 from gateway.rules.message import State
@@ -148,6 +149,21 @@ class MailCountry:
 
     async def clock_right(self) -> None:
         await set_clock(self.office.means, datetime.now(UTC), by="a test")
+
+    # --- delivery ----------------------------------------------------------------------------------------------------
+
+    @asynccontextmanager
+    async def at_rest(self, recipient: Participant) -> AsyncIterator[None]:
+        """While nothing is brought to this recipient, and after what was being attempted has ended."""
+        told = {"by": "a test", "reason": "at rest"}
+        await outbox_acts.stop(self.office.means, Ura(recipient.ura), **told)
+
+        async def nothing_claimed() -> bool:
+            return not (await self.counts()).of[State.CLAIMED]
+
+        assert await within(30, nothing_claimed), f"still attempted: {await self.counts()}"
+        yield
+        await outbox_acts.start(self.office.means, Ura(recipient.ura), **told)
 
     # --- counting ----------------------------------------------------------------------------------------------------
 

@@ -14,12 +14,13 @@ def children_of(pid: int) -> list[int]:
 
 def workers_of(supervisor: int) -> set[int]:
     """The supervisor's exchange workers (not its desk)."""
-    return {child for child in children_of(supervisor) if "exchange:" in _command(child)}
+    return {child for child in children_of(supervisor) if name_of(child) == "sp-exchange"}
 
 
-def _command(pid: int) -> str:
+def name_of(pid: int) -> str:
+    """As `ps` lists it; nothing when the process is gone."""
     try:
-        return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode()
+        return Path(f"/proc/{pid}/comm").read_text("utf-8").strip()
     except OSError:
         return ""
 

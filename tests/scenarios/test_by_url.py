@@ -34,7 +34,7 @@ from gateway.stores import journal
 from source_sim import country as cast
 from source_sim import sentinels
 from source_sim.requesters import Ask
-from source_sim.scenarios import playing, reading, telling
+from source_sim.scenarios import files, playing, reading, telling
 from source_sim.scenarios.played import Played
 from source_sim.testbed.remote import connect
 from source_sim.testbed.share import ACTING
@@ -53,7 +53,7 @@ SATURDAY = "2026-11-21T20:00"
 
 
 def library() -> list[Any]:
-    names = [file.name.removesuffix(reading.SUFFIX) for file in reading.library()]
+    names = [files.name_of(file) for file in files.library()]
     assert set(names) >= set(OF_EVERY_KIND)
     return [
         *OF_EVERY_KIND,
@@ -100,7 +100,7 @@ def told(played: Played) -> list[dict[str, Any]]:
 
 @pytest.mark.parametrize("name", library())
 def test_where_it_is_played_makes_no_difference(name: str, made: Stage, running: Path) -> None:
-    read = reading.read(reading.LIBRARY / f"{name}{reading.SUFFIX}")
+    read = reading.read(files.LIBRARY / f"{name}{files.SUFFIX}")
     here, there = playing.play(read), playing.play(read, playing.by_url(made.desk, running))
     assert there.passed, telling.failure(there)
     assert told(here) == told(there)

@@ -11,13 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from source_sim.scenarios import playing, reading, telling
+from source_sim.scenarios import files, playing, reading, telling
 from source_sim.scenarios.scenario import COVERABLE, VERBS
 
-LIBRARY = reading.library()
+LIBRARY = files.library()
 
 
-@pytest.mark.parametrize("file", LIBRARY, ids=lambda file: file.name.removesuffix(reading.SUFFIX))
+@pytest.mark.parametrize("file", LIBRARY, ids=files.name_of)
 def test_every_story_comes_out_as_told(file: Path) -> None:
     played = playing.play(reading.read(file))
     assert played.passed, telling.failure(played)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from source_sim.scenarios import playing, reading, telling
+from source_sim.scenarios import files, playing, reading, telling
 from source_sim.scenarios.played import Played
 
 NAMES = ("after-hours-visit", "crisis-start-and-stop", "fault-reset", "fault-down", "sixteen-by-now")
@@ -19,7 +19,7 @@ def told(played: Played) -> list[dict[str, Any]]:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_sockets_make_no_difference(name: str) -> None:
-    read = reading.read(reading.LIBRARY / f"{name}{reading.SUFFIX}")
+    read = reading.read(files.LIBRARY / f"{name}{files.SUFFIX}")
     here, there = playing.play(read), playing.play(read, playing.over_sockets)
     assert there.passed, telling.failure(there)
     assert told(here) == told(there)

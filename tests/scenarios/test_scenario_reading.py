@@ -15,8 +15,8 @@ from gateway.rules.choice import Party
 from gateway.rules.journal import Event
 from gateway.rules.table import ROWS
 from source_sim import sentinel
+from source_sim.scenarios import files, reading, words
 from source_sim.scenarios import given as given_form
-from source_sim.scenarios import reading, words
 from source_sim.scenarios.reading import Unreadable, parse
 from source_sim.scenarios.scenario import schema
 
@@ -152,7 +152,7 @@ def test_a_file_that_is_not_there_is_told(tmp_path: Path) -> None:
 
 
 def test_the_published_schema_is_the_form() -> None:
-    published = json.loads((reading.LIBRARY.parent / "schema.json").read_text("utf-8"))
+    published = json.loads((files.LIBRARY.parent / "schema.json").read_text("utf-8"))
     assert published == json.loads(json.dumps(schema()))
     assert published["additionalProperties"] is False
     assert all(one["additionalProperties"] is False for one in published["$defs"].values())

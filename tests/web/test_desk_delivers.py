@@ -77,6 +77,14 @@ async def recipient(exchange: Exchange, authority: Pki, practice: Any, folder: P
     await asyncio.gather(*here.meetings)
 
 
+DESK = """
+import socket, sys
+from gateway.cli.working import serve_desk
+from gateway.settings import Settings
+serve_desk(Settings(), socket.socket(fileno=int(sys.argv[1])))
+"""
+
+
 @contextlib.contextmanager
 def desk_process(exchange: Exchange) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
     """The desk's process of this exchange, and its port."""
@@ -86,7 +94,7 @@ def desk_process(exchange: Exchange) -> Iterator[tuple[subprocess.Popen[bytes], 
     with socket.socket() as listening:
         listening.bind(("127.0.0.1", 0))
         listening.listen()
-        command = [sys.executable, "-m", "gateway", "serve", "--inherited", f"desk:{listening.fileno()}"]
+        command = [sys.executable, "-c", DESK, str(listening.fileno())]
         child = subprocess.Popen(command, pass_fds=[listening.fileno()], env={**os.environ, **environment})
         try:
             yield child, listening.getsockname()[1]

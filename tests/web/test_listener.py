@@ -667,6 +667,33 @@ async def test_no_url_is_logged_and_no_server_named(papers: Papers, caplog: pyte
 
 # --- stopping --------------------------------------------------------------------------------------------------------
 
+SHAKING = replace(QUICK, handshake_s=3.0, leave_s=0.4)
+
+
+async def shaking_late(it: Running, seconds: float) -> Client:
+    """Let in before the server is told to stop, it begins its handshake so much later."""
+    wire = socket.create_connection(("127.0.0.1", it.port))
+    await asyncio.sleep(0.05)
+    it.server.should_exit = True
+    await asyncio.sleep(seconds)
+    return Client(*await asyncio.open_connection(sock=wire, ssl=it.papers.client(), server_hostname="127.0.0.1"))
+
+
+@on_uvloop
+async def test_who_was_let_in_just_before_is_still_served(papers: Papers) -> None:
+    async with running(papers, SHAKING) as it, await shaking_late(it, 0.3) as client:
+        assert (await client.ask(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n")).status == 200
+        assert not it.task.done()
+
+
+@on_uvloop
+async def test_who_shakes_hands_after_the_others_were_told_is_told_too(papers: Papers) -> None:
+    async with running(papers, SHAKING) as it, await it.connect() as busy:
+        await busy.say(b"GET /wait HTTP/1.1\r\nHost: h\r\n\r\n")
+        async with await shaking_late(it, 0.8) as client:
+            reply = await client.ask(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n")
+            assert (reply.status, reply.headers["connection"]) == (200, "close")
+
 
 @on_uvloop
 async def test_a_request_under_way_is_finished_before_stopping(papers: Papers) -> None:

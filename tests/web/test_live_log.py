@@ -13,7 +13,7 @@ import re
 import sys
 import time
 from asyncio.subprocess import DEVNULL
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -90,11 +90,12 @@ async def wire(screen: AtScreen) -> AsyncIterator[Cuttable]:
         cuttable.cut()
 
 
-async def traffic(desk: AtDesk, rows_a_second: int, seconds: float) -> int:
-    """Write so many rows at an even pace, or as fast as the machine can, and tell the number of the last one."""
+async def traffic(desk: AtDesk, rows_a_second: int, enough: Callable[[int], bool]) -> int:
+    """Write rows at an even pace, or as fast as the machine can, until that many are `enough`, and tell the number of
+    the last one."""
     loop, batch = asyncio.get_running_loop(), max(1, rows_a_second // 50)
     begun, written, last = loop.time(), 0, 0
-    while written < rows_a_second * seconds:
+    while not enough(written):
         calls = [made.refused() for _ in range(batch)]
         last = (await desk.means.ledger.commit(lambda tx, calls=calls: made.write(tx, calls)))[-1]  # type: ignore[misc]
         written += batch
@@ -166,19 +167,23 @@ async def test_a_follower_that_is_cut_off_again_and_again_misses_nothing_and_see
         start = await desk.means.ledger.read(journal.last)
         all_of_it, some = Follower(http, "", start), Follower(http, "&rule=no-cover", start)
         nothing = Follower(http, "&outcome=failed", start)
-        following = [asyncio.create_task(one.follow()) for one in (all_of_it, some, nothing)]
-        writing = asyncio.create_task(traffic(desk, ROWS_A_SECOND, 5))
+        followers = (all_of_it, some, nothing)
+        following = [asyncio.create_task(one.follow()) for one in followers]
+
+        def enough(written: int) -> bool:
+            return written >= 5 * ROWS_A_SECOND and min(one.times_back for one in followers) >= 10
+
+        writing = asyncio.create_task(traffic(desk, ROWS_A_SECOND, enough))
         while not writing.done():
             await asyncio.sleep(dice.uniform(0.02, 0.3))
             cuttable.cut()
         end = await writing
-        for one in (all_of_it, some, nothing):
+        for one in followers:
             await reach(one, end)
         for task in following:
             task.cancel()
         await asyncio.gather(*following, return_exceptions=True)
         await http.aclose()
-    assert min(one.times_back for one in (all_of_it, some, nothing)) >= 10
     every = list(range(start + 1, end + 1))
     refused = [kept.seq for kept in await desk.means.ledger.read(lambda tx: journal.tail(tx, start, 100_000))]
     assert refused == every
@@ -216,7 +221,8 @@ async def test_a_browser_that_is_cut_off_shows_every_row_once_and_can_pause(scre
         await page.add_init_script(_NOTE_ROWS)
         await screen.log_in(page)
         await page.goto("/log")
-        writing = asyncio.create_task(traffic(desk, ROWS_A_SECOND // 3, 6))
+        seen_enough = asyncio.Event()
+        writing = asyncio.create_task(traffic(desk, ROWS_A_SECOND // 3, lambda _: seen_enough.is_set()))
         for _ in range(3):
             shown = await page.evaluate("window.rowsSeen.length")
             await until(page, f"window.rowsSeen.length > {shown}")
@@ -226,8 +232,9 @@ async def test_a_browser_that_is_cut_off_shows_every_row_once_and_can_pause(scre
         pause = page.locator(".livebar button")
         await pause.click()
         held = await page.evaluate(_TOP)
-        end = await writing
         await until(page, "/[(][1-9]/.test(document.querySelector('[role=status]').textContent)")
+        seen_enough.set()
+        end = await writing
         assert await page.evaluate(_TOP) == held, "rows came in while it was paused"
         await pause.click()
         await page.wait_for_selector(f"#log-rows tr[data-seq='{end}']")
@@ -259,7 +266,7 @@ async def desk_process(exchange: Exchange) -> AsyncIterator[tuple[str, int]]:
         async with asyncio.timeout(60), httpx.AsyncClient(trust_env=False) as http:
             while not await _is_live(http, base):
                 await asyncio.sleep(0.1)
-        yield base, next(child for child in _children(serving.pid) if "desk:" in _command(child))
+        yield base, next(child for child in _children(serving.pid) if _name(child) == "sp-desk")
     finally:
         serving.terminate()
         await serving.wait()
@@ -276,8 +283,8 @@ def _children(pid: int) -> list[int]:
     return [int(one) for task in Path(f"/proc/{pid}/task").glob("*/children") for one in task.read_text().split()]
 
 
-def _command(pid: int) -> str:
-    return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode()
+def _name(pid: int) -> str:
+    return Path(f"/proc/{pid}/comm").read_text().strip()
 
 
 def _cpu_seconds(pid: int) -> float:
@@ -295,7 +302,7 @@ async def test_a_minute_at_full_load_is_told_whole_and_costs_the_desk_little(exc
         following = asyncio.create_task(follower.follow())
         await asyncio.sleep(0.5)
         before, began = _cpu_seconds(pid), time.monotonic()
-        end = await traffic(desk, calls, seconds)
+        end = await traffic(desk, calls, lambda written: written >= calls * seconds)
         await reach(follower, end)
         spent, lasted = _cpu_seconds(pid) - before, time.monotonic() - began
         following.cancel()

@@ -13,10 +13,11 @@ from typing import Any
 import pytest
 from stories_made import FILES, STORY, written
 
-from gateway.cli.scenarios_aside import ScenariosAside, stories_in
+from gateway.cli.scenarios_aside import ScenariosAside
+from gateway.cli.stories import stories_in
 from gateway.web.language import words_of
 from gateway.web.played import NotPlayed, Theme, Why
-from source_sim.scenarios import reading
+from source_sim.scenarios.files import LIBRARY, library
 
 
 @pytest.fixture(scope="module")
@@ -107,8 +108,8 @@ async def test_the_process_gets_nothing_of_the_desk_s_surroundings(
 
 
 def test_every_story_that_comes_along_can_be_read_and_has_a_theme() -> None:
-    stories = stories_in(reading.LIBRARY)
-    assert len(stories) == len(reading.library()) > 50
+    stories = stories_in(LIBRARY)
+    assert len(stories) == len(library()) > 50
     assert {one.theme for one in stories} == set(Theme) - {Theme.UNREADABLE}
     assert not [one.name for one in stories if one.wrong or not one.text]
 
@@ -124,7 +125,7 @@ THEMES = {
 
 @pytest.mark.parametrize("name", THEMES)
 def test_a_theme_is_what_a_story_is_about(name: str) -> None:
-    (found,) = [one for one in stories_in(reading.LIBRARY) if one.name == name]
+    (found,) = [one for one in stories_in(LIBRARY) if one.name == name]
     assert found.theme is THEMES[name]
 
 
@@ -138,8 +139,8 @@ def test_every_way_to_fail_has_words(why: Why) -> None:
     assert all(words_of(lang)(f"scenarios.wrong.{why}") for lang in ("nl", "en"))
 
 
-def test_a_desk_that_begins_has_read_no_testbed() -> None:
+def test_a_desk_that_begins_has_read_neither_testbed_nor_scenarios() -> None:
     code = "import sys; from gateway.cli import working; working.ScenariosAside(); "
-    code += "print([one for one in sys.modules if one.startswith('source_sim.testbed')])"
+    code += "print([one for one in sys.modules if one.startswith(('source_sim.testbed', 'source_sim.scenarios.'))])"
     told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
-    assert told.stdout.strip() == "[]"
+    assert told.stdout.strip() == "['source_sim.scenarios.files']"

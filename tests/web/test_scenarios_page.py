@@ -87,7 +87,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest_asyncio.fixture
 async def reader(desk: AtDesk, files: Path) -> AsyncIterator[Visitor]:
     """An operator at a desk with these files."""
-    async with at(desk, ScenariosAside(files)).visitor() as visitor:
+    async with at(desk, ScenariosAside(files, seconds=90)).visitor() as visitor:
         yield await visitor.log_in()
 
 

@@ -26,7 +26,9 @@ from gateway.settings import Settings
 
 _GRACE = 15.0
 _BACKLOG = 2048
-_ACCIDENTS, _ACCIDENTS_WITHIN = 5, 20.0
+_WAITS = (0.0, 0.5, 1.0, 2.0, 4.0)
+"""Seconds until a worker that died is followed: the first time, the second … of those within twenty seconds."""
+_LATELY = 20.0
 _OVERLAP = 1.0
 _FORK = multiprocessing.get_context("fork")
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
@@ -81,6 +83,7 @@ class Supervisor:
     children: list[ForkProcess] = field(default_factory=list)
     replaced: list[ForkProcess] = field(default_factory=list)
     deaths: list[float] = field(default_factory=list)
+    due: list[tuple[float, str]] = field(default_factory=list)
 
     def run(self) -> None:
         exchange = _listen(self.settings.exchange_host, self.settings.exchange_port)
@@ -124,22 +127,32 @@ class Supervisor:
         self.replaced = [one for one in self.replaced if one.exitcode is None]
         for child in [one for one in self.children if one.exitcode is not None]:
             self.children.remove(child)
-            self._start_again(child)
+            self._plan_another(child)
+        self._start_what_is_due()
         if self.renewing:
             self.renewing = False
             self._replace_all()
 
-    def _start_again(self, gone: ForkProcess) -> None:
-        """A worker died. Now and then is an accident; one after another is a fault that a restart does not mend. Who
-        ended when somebody asked it to has not died."""
+    def _plan_another(self, gone: ForkProcess) -> None:
+        """A worker died. Now and then is an accident; again and again, for all that it waited, is a fault that a
+        restart does not mend. Who ended when somebody asked it to has not died."""
         now = time.monotonic()
-        lately = [then for then in self.deaths if now - then < _ACCIDENTS_WITHIN]
+        lately = [then for then in self.deaths if now - then < _LATELY]
         self.deaths = lately if gone.exitcode in _AS_ASKED else [*lately, now]
-        if len(self.deaths) > _ACCIDENTS:
+        round_ = len(lately) // (self.workers + 1)
+        if round_ >= len(_WAITS):
             self._stop_all()
             raise Misuse("the workers keep dying; see the log above")
-        if not self.ending:
-            self._start(gone.name)
+        self.due.append((now + _WAITS[round_], gone.name))
+
+    def _start_what_is_due(self) -> None:
+        if self.ending:
+            return
+        now = time.monotonic()
+        ready = [role for at, role in self.due if at <= now]
+        self.due = [(at, role) for at, role in self.due if at > now]
+        for role in ready:
+            self._start(role)
 
     def _replace_all(self) -> None:
         """Start a successor before asking each worker to end: the sockets are never unattended."""

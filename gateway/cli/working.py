@@ -10,6 +10,7 @@ import asyncio
 import logging
 import signal
 import socket
+import sys
 from collections.abc import Awaitable, Callable, Coroutine
 from types import FrameType
 
@@ -27,13 +28,22 @@ from gateway.logs import json_log
 from gateway.rules.identifiers import Bsn
 from gateway.rules.people import TestPerson
 from gateway.settings import Settings
+from gateway.stores import checkpoint_keys, sealing
+from gateway.stores.index import IndexUnavailable
+from gateway.stores.keys import SecretUnusable
 from gateway.stores.ledger import LedgerUnavailable
+from gateway.stores.schema import SchemaTooNew
 from gateway.web.listener import ExchangeServer, Limits, make_server
 from gateway.web.loopback import is_loopback
 from source_sim import population
 
 _log = logging.getLogger("switchpoint.worker")
 
+_CANNOT_BEGIN = (
+    OSError, LedgerUnavailable, IndexUnavailable, SchemaTooNew, SecretUnusable,
+    sealing.RingUnusable, checkpoint_keys.RingUnusable,
+)  # fmt: skip
+"""What an operator can mend; their texts name files and addresses, nobody's data."""
 _LISTENER_CODES = {"timeout": "request-timeout"}
 """The listener's own words where the published code system has another."""
 
@@ -154,6 +164,7 @@ def _run(
     *,
     meanwhile: Callable[[Gateway, uvicorn.Server], Coroutine[None, None, None]],
 ) -> None:
+    """Serve until asked to end. Whatever stops it is one line of the log, and exit code 1."""
     logging.basicConfig(level=settings.log_level.upper(), handlers=[json_log()])
 
     async def work() -> None:
@@ -170,4 +181,11 @@ def _run(
             await gateway.close()
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(work())
+        try:
+            runner.run(work())
+        except _CANNOT_BEGIN as wrong:
+            _log.critical("worker-cannot-serve", extra={"why": str(wrong)})
+            sys.exit(1)
+        except Exception:
+            _log.critical("worker-broken", exc_info=True)
+            sys.exit(1)

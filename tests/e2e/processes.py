@@ -18,11 +18,12 @@ def workers_of(supervisor: int) -> set[int]:
 
 
 def name_of(pid: int) -> str:
-    """As `ps` lists it; nothing when the process is gone."""
+    """As `ps` lists it; nothing when the process is gone, whether or not its parent has looked already."""
     try:
-        return Path(f"/proc/{pid}/comm").read_text("utf-8").strip()
+        told = Path(f"/proc/{pid}/status").read_text("utf-8")
     except OSError:
         return ""
+    return "" if re.search(r"^State:\s+[ZX]", told, re.M) else re.findall(r"^Name:\s+(.+)$", told, re.M)[0]
 
 
 def holder_of(client_port: int, server_port: int, candidates: set[int]) -> int | None:

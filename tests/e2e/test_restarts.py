@@ -6,6 +6,7 @@ Source: promises about restarts: no request fails, and the end comes within fift
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import signal
 import socket
@@ -80,7 +81,7 @@ async def asking(visit: Visit) -> Asking:
 
 def served_by(country: Country) -> set[int]:
     """Workers and desk."""
-    return set(children_of(country.made.processes[-1].pid))
+    return {pid for pid in children_of(country.made.processes[-1].pid) if name_of(pid)}
 
 
 @pytest.mark.parametrize("how", ["SIGHUP to all", "SIGTERM to each worker"])
@@ -126,9 +127,9 @@ class Served:
     port: int
 
 
-def served(country: Country, place: Path) -> Served:
+def served(country: Country, place: Path, state: Path | None = None) -> Served:
     settings = country.made.settings.model_copy(
-        update={"state_dir": place, "exchange_port": free_port(0), "desk_port": free_port(0)}
+        update={"state_dir": state or place, "exchange_port": free_port(0), "desk_port": free_port(0)}
     )
     command = [sys.executable, "-m", "gateway", "serve", "--workers", "2"]
     with (place / "log").open("wb") as log:
@@ -170,10 +171,12 @@ async def test_it_ends_in_time_whoever_is_still_connected(visit: Visit, tmp_path
         assert [pid for pid in children if name_of(pid).startswith("sp-")] == []
     finally:
         here.process.kill()
+        here.process.wait()
         for one in silent:
             one.close()
         for wire in stuck:
             wire.writer.transport.abort()
+        await asyncio.gather(*(wire.close() for wire in stuck))
 
 
 async def _ended(process: subprocess.Popen[bytes]) -> bool:
@@ -187,3 +190,22 @@ async def test_asked_to_end_while_it_begins_it_ends(visit: Visit, tmp_path: Path
         await asyncio.sleep(wait)
         here.process.send_signal(signal.SIGTERM)
         assert await within(END_SECONDS, partial(_ended, here.process))
+
+
+async def test_killed_workers_are_followed_at_once(visit: Visit) -> None:
+    """Two seconds with no worker, on a machine with others at work; as a rule it takes half of one."""
+    gone = visit.country.workers()
+    for worker in gone:
+        os.kill(worker, signal.SIGKILL)
+    assert await within(2, partial(_replaced, visit.country, gone)), named(visit.country, gone)
+    assert await within(5, partial(answers, visit.country, visit.country.made.settings.exchange_port))
+
+
+async def test_what_lets_no_worker_begin_is_told_in_a_line_each_and_given_up(visit: Visit, tmp_path: Path) -> None:
+    (tmp_path / "state").write_text("this is no folder")
+    here = served(visit.country, tmp_path, state=tmp_path / "state" / "of")
+    assert await within(30, partial(_ended, here.process))
+    *lines, last = (tmp_path / "log").read_text("utf-8").splitlines()
+    assert (here.process.returncode, last) == (2, "switchpoint: the workers keep dying; see the log above")
+    told = {(one["level"], one["event"], one["why"]) for one in map(json.loads, lines)}
+    assert told == {("critical", "worker-cannot-serve", f"[Errno 20] Not a directory: '{tmp_path}/state/of'")}

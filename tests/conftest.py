@@ -10,6 +10,7 @@ from __future__ import annotations
 import gc
 from collections.abc import Generator
 
+import hypothesis
 import pytest
 from _pytest.nodeid import NodeId
 
@@ -23,6 +24,10 @@ def pytest_configure(config: pytest.Config) -> None:
     # known also where pytest-xdist, which brings it, is switched off
     config.addinivalue_line("markers", "wide: one of many repetitions of a question that any run asks a few times")
     config.addinivalue_line("markers", "xdist_group(name): tests of one group run in one process, one after another")
+    # any run asks the same, so that who changed nothing sees nothing new; the long versions look where nobody looked
+    hypothesis.settings.register_profile("the same", derandomize=True)
+    if not config.getoption("soak"):
+        hypothesis.settings.load_profile("the same")
 
 
 @pytest.hookimpl(wrapper=True)

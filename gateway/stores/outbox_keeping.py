@@ -39,7 +39,7 @@ def reroute(tx: Transaction, patient: PatientKey, lane: Ura | None, now: datetim
     theirs = f"patient = ? AND recipient IS NULL AND {_LIVE}"
     if lane is None:
         return tx.run(
-            f"UPDATE outbox SET state = 'parked', reason = ?, lane = NULL, expires = ?, changed = ?"  # noqa: S608
+            f"UPDATE outbox SET state = 'parked', reason = ?, lane = NULL, expires = ?, changed = ?, unmarked = 0"  # noqa: S608
             f" WHERE {theirs} AND state = 'waiting'",
             Reason.NO_GP_OF_RECORD.value,
             instant(now + redelivery.PARKED),

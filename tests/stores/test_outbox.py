@@ -593,6 +593,20 @@ def test_without_a_gp_of_record_what_waits_is_parked_and_wakes_with_the_next(tx:
     assert (state(tx, "a"), held(tx, "a").lane) == (State.WAITING, NEW_GP)
 
 
+@pytest.mark.parametrize("parked_by", ["the network", "an operator"])
+def test_whoever_parks_it_a_claim_nobody_told_the_end_of_counts_no_more(tx: Transaction, parked_by: str) -> None:
+    accept(tx, "a")
+    claim(tx)
+    outbox.stop(tx, GP, NOON, "operator", "so that it is freed and not claimed again")
+    assert claim(tx, wall=WALL + LEASE) == []
+    assert (state(tx, "a"), held(tx, "a").unmarked) == (State.WAITING, 1)
+    if parked_by == "the network":
+        assert outbox.reroute(tx, PATIENT, None, NOON) == 1
+    else:
+        assert outbox.park(tx, "task-a", None, Reason.PARKED_BY_OPERATOR, NOON)
+    assert (state(tx, "a"), held(tx, "a").unmarked) == (State.PARKED, 0)
+
+
 # --- what can be seen ------------------------------------------------------------------------------------------------
 
 

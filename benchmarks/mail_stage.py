@@ -14,6 +14,7 @@ from pathlib import Path
 
 from benchmarks.mail_load import Messages
 from gateway.app import Gateway, open_gateway
+from gateway.cli.ports import free_port
 from gateway.cli.staging import Stage, _environment, issue_all, make_authority, participant, register_all, write_running
 from gateway.flows.means import Call
 from gateway.flows.operating import join
@@ -70,7 +71,8 @@ class MailStage:
         certs, state = self.folder / "certs", self.folder / "state"
         settings = Settings(
             state_dir=state, certificate=certs / "gateway.pem", key=certs / "gateway.key", ca=certs / "ca.pem",
-            crl=certs / "crl.pem", exchange_port=_port(), desk_port=_port(), simulation=True, token_seconds=3600,
+            crl=certs / "crl.pem", exchange_port=free_port(), desk_port=free_port(), simulation=True,
+            token_seconds=3600,
         )  # fmt: skip
         self.made = Stage(state, certs, settings, {})
         state.mkdir(parents=True)
@@ -105,12 +107,6 @@ class MailStage:
             yield opened
         finally:
             await opened.close()
-
-
-def _port() -> int:
-    from gateway.cli.staging import free_port
-
-    return free_port(0)
 
 
 async def add_practice(office: Gateway, one: Participant, port: int) -> None:

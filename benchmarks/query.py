@@ -28,7 +28,8 @@ import uvloop
 from benchmarks import load, profiling
 from benchmarks.load import Round
 from gateway.cli.ask import system_from
-from gateway.cli.staging import Stage, free_port, issue_all, make_authority, register_all, write_running
+from gateway.cli.ports import free_port
+from gateway.cli.staging import Stage, issue_all, make_authority, register_all, write_running
 from gateway.settings import Settings
 from source_sim import country, population, requesters
 from source_sim.custodians import Choice, Custodian

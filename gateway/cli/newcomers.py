@@ -18,8 +18,9 @@ import httpx
 
 from gateway.cli.pki import authority
 from gateway.cli.place import Misuse, Place, find
+from gateway.cli.ports import free_port
 from gateway.cli.serve import settings_from_environment
-from gateway.cli.staging import free_port, participant, write_join
+from gateway.cli.staging import participant, write_join
 from gateway.flows.means import Means
 from gateway.flows.operating import Taken, join
 from gateway.rules.identifiers import ApplicationId
@@ -136,7 +137,7 @@ def _ports(ground: Ground) -> Iterator[int]:
     taken = max((int(one.get("port") or 0) for one in ground.systems), default=0)
     while True:
         taken = taken + 1 if taken else 0
-        yield taken or free_port(0)
+        yield taken or free_port()
 
 
 def _certify(ground: Ground, one: Participant, folder: Path, hosts: list[str]) -> None:

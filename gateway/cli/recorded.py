@@ -17,7 +17,8 @@ from gateway.cli.ask import system_from
 from gateway.cli.opened import with_means
 from gateway.cli.pki import authority
 from gateway.cli.place import Misuse, Place
-from gateway.cli.staging import free_port, participant, write_join
+from gateway.cli.ports import free_port
+from gateway.cli.staging import participant, write_join
 from gateway.flows.operating import join
 from source_sim import country
 from source_sim.country import Participant
@@ -58,7 +59,7 @@ def _folder(place: Place, one: Participant) -> Path:
 
 
 def _joined(place: Place, one: Participant, directory: Path) -> dict[str, Any]:
-    port, own = free_port(0), _folder(place, one)
+    port, own = free_port(), _folder(place, one)
     endpoint = f"https://127.0.0.1:{port}/fhir"
     hosts = ("localhost", "127.0.0.1")
     authority(place.pki).issue(one.ura, one.application, one.name, now=datetime.now(UTC), dns=hosts, out=own)

@@ -9,7 +9,6 @@ import asyncio
 import json
 import os
 import secrets
-import socket
 import ssl
 import subprocess
 import sys
@@ -25,6 +24,7 @@ import httpx
 from gateway.cli.operator import told
 from gateway.cli.place import Misuse
 from gateway.cli.planting import plant_all
+from gateway.cli.ports import free_port
 from gateway.flows.accounts import add_operator
 from gateway.flows.means import Means
 from gateway.flows.operating import join
@@ -81,17 +81,6 @@ class Stage:
             if process.stdout is not None:
                 process.stdout.close()
         (self.state / "running.json").unlink(missing_ok=True)
-
-
-def free_port(wanted: int, host: str = "127.0.0.1") -> int:
-    """`wanted` if nobody listens there, else a free one."""
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, wanted))
-        except OSError:
-            probe.bind((host, 0))
-        return int(probe.getsockname()[1])
 
 
 def stage(

@@ -20,7 +20,9 @@ from source_sim.checking.findings import Verdict
 
 sys.path.append(str(Path(__file__).parent.parent / "e2e"))
 
-from outside_source import OutsideSource, free_port
+from outside_source import OutsideSource
+
+from gateway.cli.ports import free_port
 
 EMPTY = b'{"resourceType":"Bundle","type":"searchset","total":0}'
 

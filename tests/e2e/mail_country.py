@@ -23,7 +23,8 @@ from mailroom import Receiver, Sender, Sent, return_message
 
 from gateway.app import Gateway, open_gateway
 from gateway.cli.ask import system_from
-from gateway.cli.staging import Stage, free_port, issue_all, make_authority, register_all, write_running
+from gateway.cli.ports import free_port
+from gateway.cli.staging import Stage, issue_all, make_authority, register_all, write_running
 from gateway.flows import outbox_acts
 from gateway.flows.operating import set_clock
 from gateway.rules.identifiers import ApplicationId, Bsn, Ura
@@ -196,7 +197,7 @@ class MailCountry:
 async def mail_country(place: Path, ledger_url: str = "", **changes: object) -> AsyncIterator[MailCountry]:
     """Staged in `place`; empty `ledger_url` is SQLite. The processes are ordered by the test."""
     made = _staged(place, ledger_url, changes)
-    receivers = {one.ura: Receiver(made.folder(one), free_port(0)) for one in (cast.GP, cast.SECOND_GP, cast.GP_POST)}
+    receivers = {one.ura: Receiver(made.folder(one), free_port()) for one in (cast.GP, cast.SECOND_GP, cast.GP_POST)}
     made.endpoints = {ura: one.endpoint for ura, one in receivers.items()}
     await register_all(made)
     write_running(made)
@@ -230,8 +231,8 @@ def _staged(place: Path, ledger_url: str, changes: dict[str, object]) -> Stage:
         key=certs / "gateway.key",
         ca=certs / "ca.pem",
         crl=certs / "crl.pem",
-        exchange_port=free_port(0),
-        desk_port=free_port(0),
+        exchange_port=free_port(),
+        desk_port=free_port(),
         simulation=True,
         token_seconds=3600,
         ledger_url=ledger_url,

@@ -9,7 +9,6 @@ from __future__ import annotations
 import base64
 import http.client
 import json
-import socket
 import ssl
 import threading
 import time
@@ -25,12 +24,6 @@ from cryptography.hazmat.primitives.asymmetric import ec, utils
 
 NAMES = "http://fhir.nl/fhir/NamingSystem/"
 OURS = "https://switchpoint.example/fhir/"
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @dataclass

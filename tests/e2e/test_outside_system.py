@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
-from outside_source import OutsideClient, OutsideSource, consent, entry, free_port
+from outside_source import OutsideClient, OutsideSource, consent, entry
 from running_country import Visit
 
+from gateway.cli.ports import free_port
 from source_sim.country import GP_POST, SECOND_GP
 from source_sim.population import is_bsn
 from source_sim.requesters import Ask, System

@@ -18,9 +18,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from outside_source import free_port
 from program import Done, Run
 
+from gateway.cli.ports import free_port
 from gateway.cli.staging import stage
 from source_sim.testbed import open_country
 

@@ -24,7 +24,8 @@ from processes import children_of, name_of
 from raw_wire import Wire, ping, search
 from running_country import Country, Visit, tls_of, within
 
-from gateway.cli.staging import _environment, free_port
+from gateway.cli.ports import free_port
+from gateway.cli.staging import _environment
 from source_sim.country import GP, GP_POST
 
 pytestmark = [pytest.mark.xdist_group("rough-country"), pytest.mark.timeout(900)]
@@ -32,16 +33,19 @@ pytestmark = [pytest.mark.xdist_group("rough-country"), pytest.mark.timeout(900)
 KEEPING, COMING = 6, 4
 """Clients that keep their connection, and clients that come on a new one every time."""
 CALLS, SOAK_CALLS = 300, 20_000
+PAUSE = 0.03
+"""Seconds a client waits before it asks again, unless it is to be as hard as can be."""
 END_SECONDS = 15.0
 
 
 @dataclass
 class Asking:
-    """Clients that ask without a pause, each one thing at a time, and what came."""
+    """Clients that ask again and again, each one thing at a time, and what came."""
 
     country: Country
     bsn: str
     token: str
+    pause: float
     came: Counter[str] = field(default_factory=Counter)
     over: bool = False
 
@@ -70,13 +74,14 @@ class Asking:
         body = await wire.reader.readexactly(int(length.partition(b":")[2]))
         whole = head.split(b" ")[1] == b"200" and b'"total":1' in body and b"fullUrl" in body
         self.came["whole" if whole else f"{head.split(b' ')[1]!r}"] += 1
+        await asyncio.sleep(self.pause)
         return b"connection: close" not in head
 
 
-async def asking(visit: Visit) -> Asking:
+async def asking(visit: Visit, pause: float) -> Asking:
     bsn = visit.country.patient()
     await visit.enter(GP, bsn, "gp-summary")
-    return Asking(visit.country, bsn, await visit.token(bsn, system=visit.another(GP_POST)))
+    return Asking(visit.country, bsn, await visit.token(bsn, system=visit.another(GP_POST)), pause)
 
 
 def served_by(country: Country) -> set[int]:
@@ -86,7 +91,7 @@ def served_by(country: Country) -> set[int]:
 
 @pytest.mark.parametrize("how", ["SIGHUP to all", "SIGTERM to each worker"])
 async def test_nobody_notices_that_processes_are_replaced(visit: Visit, how: str, soak: bool) -> None:
-    load, parent = await asking(visit), visit.country.made.processes[-1].pid
+    load, parent = await asking(visit, 0.0 if soak else PAUSE), visit.country.made.processes[-1].pid
     clients = [asyncio.create_task(load.keep()) for _ in range(KEEPING)]
     clients += [asyncio.create_task(load.come()) for _ in range(COMING)]
     rounds = 0
@@ -129,7 +134,7 @@ class Served:
 
 def served(country: Country, place: Path, state: Path | None = None) -> Served:
     settings = country.made.settings.model_copy(
-        update={"state_dir": state or place, "exchange_port": free_port(0), "desk_port": free_port(0)}
+        update={"state_dir": state or place, "exchange_port": free_port(), "desk_port": free_port()}
     )
     command = [sys.executable, "-m", "gateway", "serve", "--workers", "2"]
     with (place / "log").open("wb") as log:

@@ -25,7 +25,7 @@ from desk_made import BROWSER, PASSWORD, AtDesk, open_desk
 from exchange_made import Exchange
 from playwright.async_api import Page
 
-from gateway.cli.staging import free_port
+from gateway.cli.ports import free_port
 from gateway.rules.finding import Search, matches
 from gateway.stores import journal
 
@@ -254,10 +254,10 @@ _TOP = "[window.rowsSeen.length, document.getElementById('log-rows').rows[0].dat
 @asynccontextmanager
 async def desk_process(exchange: Exchange) -> AsyncIterator[tuple[str, int]]:
     """The program itself serving this exchange's folder: the desk's address, and the desk process's id."""
-    settings, port = exchange.gateway.settings, free_port(0)
+    settings, port = exchange.gateway.settings, free_port()
     named = ("state_dir", "certificate", "key", "ca", "crl")
     told = {f"SWITCHPOINT_{name.upper()}": str(getattr(settings, name)) for name in named}
-    told |= {"SWITCHPOINT_DESK_PORT": str(port), "SWITCHPOINT_EXCHANGE_PORT": str(free_port(0))}
+    told |= {"SWITCHPOINT_DESK_PORT": str(port), "SWITCHPOINT_EXCHANGE_PORT": str(free_port())}
     serving = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "gateway", "serve", "--simulation"), env={**os.environ, **told}, stderr=DEVNULL
     )

@@ -6,8 +6,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 WORKERS ?= 1
-# the tests wait about as often as they compute: one more at a time than there are cores
-SIDE_BY_SIDE ?= $(shell $(PYTHON) -c 'import os; print((os.cpu_count() or 1) + 1)')
+# the tests wait a third of their time: two more at a time than there are cores
+SIDE_BY_SIDE ?= $(shell $(PYTHON) -c 'import os; print((os.cpu_count() or 1) + 2)')
 PYTEST = $(BIN)/python -m pytest -n $(SIDE_BY_SIDE) --dist loadgroup
 # tests start hundreds of processes: each would compile everything anew if none may keep what it compiled
 unexport PYTHONDONTWRITEBYTECODE

@@ -7,8 +7,10 @@ workers one by one without closing a socket.
 
 from __future__ import annotations
 
+import ctypes
 import gc
 import multiprocessing
+import os
 import signal
 import socket
 import time
@@ -32,6 +34,7 @@ _LATELY = 20.0
 _OVERLAP = 1.0
 _FORK = multiprocessing.get_context("fork")
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+_PR_SET_PDEATHSIG = 1
 _AS_ASKED = (0, -signal.SIGTERM, -signal.SIGINT)
 """Exit codes of a worker that was asked to end, in the middle of its work or while it began."""
 
@@ -101,7 +104,7 @@ class Supervisor:
         self._stop_all()
 
     def _start(self, role: str) -> None:
-        child = _FORK.Process(target=self._work, args=(role,), name=role)
+        child = _FORK.Process(target=self._work, args=(role, os.getpid()), name=role)
         # a signal that came before the worker has its own answer to it would be taken for one to the parent
         signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
         try:
@@ -110,14 +113,15 @@ class Supervisor:
             signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
         self.children.append(child)
 
-    def _work(self, role: str) -> None:
-        """One worker's life: serve one role until SIGTERM."""
+    def _work(self, role: str, parent: int) -> None:
+        """One worker's life: serve one role until SIGTERM, or until its parent is gone."""
         from gateway.cli.working import serve_desk, serve_exchange
 
         for number in _SIGNALS:
             signal.signal(number, signal.SIG_DFL)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
         _call_this_process(role)
+        _end_with(parent)
         ours = self._sockets.pop(role)
         for other in self._sockets.values():
             other.close()
@@ -191,3 +195,11 @@ def _call_this_process(role: str) -> None:
     """So that lists of processes tell a desk from a worker of the exchange."""
     with suppress(OSError):
         Path("/proc/self/comm").write_text(f"sp-{role}")
+
+
+def _end_with(parent: int) -> None:
+    """A parent that was killed must leave nobody who keeps the sockets from its successor. Linux only."""
+    with suppress(OSError, AttributeError):
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+    if os.getppid() != parent:
+        os.kill(os.getpid(), signal.SIGTERM)

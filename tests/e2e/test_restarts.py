@@ -214,3 +214,17 @@ async def test_what_lets_no_worker_begin_is_told_in_a_line_each_and_given_up(vis
     assert (here.process.returncode, last) == (2, "switchpoint: the workers keep dying; see the log above")
     told = {(one["level"], one["event"], one["why"]) for one in map(json.loads, lines)}
     assert told == {("critical", "worker-cannot-serve", f"[Errno 20] Not a directory: '{tmp_path}/state/of'")}
+
+
+async def test_a_parent_that_is_killed_leaves_its_ports_to_the_next(visit: Visit, tmp_path: Path) -> None:
+    country, here = visit.country, served(visit.country, tmp_path)
+    assert await within(30, partial(answers, country, here.port))
+    children = children_of(here.process.pid)
+    here.process.kill()
+    assert await within(END_SECONDS, partial(_gone, children))
+    with socket.create_server(("127.0.0.1", here.port)):
+        assert here.process.wait() == -signal.SIGKILL
+
+
+async def _gone(pids: list[int]) -> bool:
+    return not any(map(name_of, pids))

@@ -77,16 +77,17 @@ def _listen(host: str, port: int) -> socket.socket:
 
 @dataclass
 class Supervisor:
-    """Keeps the workers running on sockets that never close while it lives."""
+    """Keeps the workers running on sockets that never close while it lives. Every worker has a place, which is that of
+    who follows it, too: the exchange's from 0 on, the last is the desk's."""
 
     settings: Settings
     workers: int
     ending: bool = False
     renewing: bool = False
-    children: list[ForkProcess] = field(default_factory=list)
+    children: dict[int, ForkProcess] = field(default_factory=dict)
     replaced: list[ForkProcess] = field(default_factory=list)
-    deaths: list[float] = field(default_factory=list)
-    due: list[tuple[float, str]] = field(default_factory=list)
+    deaths: dict[int, list[float]] = field(default_factory=dict)
+    due: dict[int, float] = field(default_factory=dict)
 
     def run(self) -> None:
         exchange = _listen(self.settings.exchange_host, self.settings.exchange_port)
@@ -96,14 +97,15 @@ class Supervisor:
         signal.signal(signal.SIGINT, self._end)
         signal.signal(signal.SIGHUP, self._renew)
         _read_the_program()
-        for role in (*["exchange"] * self.workers, "desk"):
-            self._start(role)
+        for place in range(self.workers + 1):
+            self._start(place)
         while not self.ending:
             self._look_after()
             time.sleep(0.2)
         self._stop_all()
 
-    def _start(self, role: str) -> None:
+    def _start(self, place: int) -> None:
+        role = "exchange" if place < self.workers else "desk"
         child = _FORK.Process(target=self._work, args=(role, os.getpid()), name=role)
         # a signal that came before the worker has its own answer to it would be taken for one to the parent
         signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
@@ -111,7 +113,7 @@ class Supervisor:
             child.start()
         finally:
             signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
-        self.children.append(child)
+        self.children[place] = child
 
     def _work(self, role: str, parent: int) -> None:
         """One worker's life: serve one role until SIGTERM, or until its parent is gone."""
@@ -129,42 +131,37 @@ class Supervisor:
 
     def _look_after(self) -> None:
         self.replaced = [one for one in self.replaced if one.exitcode is None]
-        for child in [one for one in self.children if one.exitcode is not None]:
-            self.children.remove(child)
-            self._plan_another(child)
-        self._start_what_is_due()
+        for place, child in list(self.children.items()):
+            if child.exitcode is not None:
+                del self.children[place]
+                self._plan_another(place, child.exitcode)
+        for place, at in list(self.due.items()):
+            if at <= time.monotonic() and not self.ending:
+                del self.due[place]
+                self._start(place)
         if self.renewing:
             self.renewing = False
             self._replace_all()
 
-    def _plan_another(self, gone: ForkProcess) -> None:
+    def _plan_another(self, place: int, exit_code: int) -> None:
         """A worker died. Now and then is an accident; again and again, for all that it waited, is a fault that a
         restart does not mend. Who ended when somebody asked it to has not died."""
         now = time.monotonic()
-        lately = [then for then in self.deaths if now - then < _LATELY]
-        self.deaths = lately if gone.exitcode in _AS_ASKED else [*lately, now]
-        round_ = len(lately) // (self.workers + 1)
-        if round_ >= len(_WAITS):
+        lately = [then for then in self.deaths.get(place, []) if now - then < _LATELY]
+        self.deaths[place] = lately if exit_code in _AS_ASKED else [*lately, now]
+        if len(lately) >= len(_WAITS):
             self._stop_all()
             raise Misuse("the workers keep dying; see the log above")
-        self.due.append((now + _WAITS[round_], gone.name))
-
-    def _start_what_is_due(self) -> None:
-        if self.ending:
-            return
-        now = time.monotonic()
-        ready = [role for at, role in self.due if at <= now]
-        self.due = [(at, role) for at, role in self.due if at > now]
-        for role in ready:
-            self._start(role)
+        self.due[place] = now + _WAITS[len(lately)]
 
     def _replace_all(self) -> None:
         """Start a successor before asking each worker to end: the sockets are never unattended."""
-        for child in list(self.children):
-            self._start(child.name)
-            time.sleep(_OVERLAP)
-            self.children.remove(child)
+        for place, child in list(self.children.items()):
+            if self.ending:
+                return
+            self._start(place)
             self.replaced.append(child)
+            time.sleep(_OVERLAP)
             child.terminate()
 
     def _end(self, _signal: int, _frame: FrameType | None) -> None:
@@ -174,10 +171,10 @@ class Supervisor:
         self.renewing = True
 
     def _stop_all(self) -> None:
-        for child in self.children:
+        for child in (every := [*self.replaced, *self.children.values()]):
             child.terminate()
         until = time.monotonic() + _GRACE
-        for child in (*self.replaced, *self.children):
+        for child in every:
             child.join(max(0.1, until - time.monotonic()))
             if child.exitcode is None:
                 child.kill()

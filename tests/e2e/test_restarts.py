@@ -171,6 +171,7 @@ async def test_it_ends_in_time_whoever_is_still_connected(visit: Visit, tmp_path
         began = time.monotonic()
         here.process.send_signal(signal.SIGTERM)
         assert await within(END_SECONDS + 5, partial(_ended, here.process))
+        print(f"\nended after {time.monotonic() - began:.1f} s")
         assert time.monotonic() - began <= END_SECONDS
         assert here.process.returncode == 0
         assert [pid for pid in children if name_of(pid).startswith("sp-")] == []

@@ -199,7 +199,7 @@ async def test_asked_to_end_while_it_begins_it_ends(visit: Visit, tmp_path: Path
 
 
 async def test_killed_workers_are_followed_at_once(visit: Visit) -> None:
-    """Two seconds with no worker, on a machine with others at work; as a rule it takes half of one."""
+    """Two seconds with no worker, on a machine with others at work; the first time it takes a fifth of one."""
     gone = visit.country.workers()
     for worker in gone:
         os.kill(worker, signal.SIGKILL)

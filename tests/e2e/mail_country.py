@@ -83,7 +83,8 @@ class Processes:
     async def kill(self, role: str) -> None:
         pid = self._of.pop(role, None)
         if pid is not None and not self._ended[pid].done():
-            os.kill(pid, signal.SIGKILL)
+            with suppress(ProcessLookupError):  # it has ended, and the news of it is under way
+                os.kill(pid, signal.SIGKILL)
             await self._ended[pid]
 
     async def death(self, role: str, *, seconds: float = 20.0) -> int:
@@ -97,7 +98,8 @@ class Processes:
         """End all gracefully, as SIGTERM does; returns the exit codes of those that still ran."""
         living = self.alive()
         for pid in living:
-            os.kill(pid, signal.SIGTERM)
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGTERM)
         codes = [await asyncio.wait_for(self._ended[pid], 20) for pid in living]
         assert self._nursery.stdin is not None
         self._nursery.stdin.close()
